@@ -1,0 +1,333 @@
+//! A continuation: [`Continuation::prefill`] takes in the prompt, [`Continuation::step`] plays on. There is no other
+//! way in which anything is generated, so cancelling, streaming and measuring come free. Worker thread.
+//!
+//! # Time
+//! Positions are samples at the pack's rate from the prompt's start, `P` is the prompt's length. The last frames before
+//! `P` are not known to the tokenizers (their windows look ahead), so generation starts a little before `P`; what is
+//! decoded there is dropped, and sample 0 of the continuation is sample `P` exactly.
+
+use crate::error::{Error, Result};
+use crate::models::Models;
+use crate::pack::manifest::StreamId;
+pub use crate::sampler::Sampling;
+use crate::stages::{self, Running, Streams};
+use crate::take::{Provenance, Take, TakeId, Tokens};
+use crate::tokenizers::Decoder;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Acoustic frames of the first steps and of all later ones: the first sound soon, then less overhead.
+const FIRST_CHUNK: usize = 2;
+const CHUNK: usize = 8;
+/// Seconds of the prompt's end over which its decoded loudness is compared.
+const MATCH_SECONDS: f32 = 1.0;
+
+/// How much one stage has done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageTiming {
+    /// Stage id.
+    pub id: String,
+    /// Frames made.
+    pub steps: usize,
+    /// Time spent on them.
+    pub time: Duration,
+}
+
+/// A continuation in the making.
+#[derive(Debug)]
+pub struct Continuation {
+    models: Arc<Models>,
+    seed: u64,
+    streams: Streams,
+    stages: Vec<Running>,
+    decoder: Decoder,
+    decoding: Duration,
+    /// Acoustic frames handed to the decoder.
+    decoded: usize,
+    /// Samples of the prompt (`P`).
+    prompt: usize,
+    /// Samples given out.
+    made: usize,
+    gain: [f32; 2],
+    started_with: Option<Sampling>,
+}
+
+impl Continuation {
+    /// Encodes the prompt and fills every stage's cache. `prompt` is planar, 1 or 2 channels of equal length at the
+    /// pack's rate; what is in the past of a continuation is the whole of it.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the prompt is too short, silent or not finite; otherwise what the graphs say.
+    pub fn prefill(models: Arc<Models>, prompt: &[Vec<f32>], seed: u64) -> Result<Self> {
+        let (mono, gain_in, gain_out) = normalise(prompt, models.manifest().audio.level_dbfs)?;
+        let manifest = models.manifest();
+        let mut streams = Streams { semantic: Tokens::new(1), acoustic: Tokens::new(manifest.codec.codebooks) };
+        models.new_encoder()?.push(&mono, &mut streams.acoustic)?;
+        if let Some(mut semantic) = models.new_semantic()? {
+            semantic.push(&mono, &mut streams.semantic)?;
+        }
+        let frames = streams.acoustic.frames();
+        if frames == 0 || (manifest.semantic.is_some() && streams.semantic.frames() == 0) {
+            return Err(Error::Request("the prompt is too short: play at least a second".into()));
+        }
+        let mut running = Vec::with_capacity(manifest.stages.len());
+        for (place, (spec, graph)) in manifest.stages.iter().zip(&models.stages).enumerate() {
+            let mut stage = stages::start(manifest, place, Arc::clone(graph), seed)?;
+            let own = streams.of(spec.writes).frames();
+            stage.prefill(&streams, own)?;
+            running.push(Running { spec: spec.clone(), stage, prompt_frames: own, frames: own, busy: Duration::ZERO });
+        }
+        let (decoder, matched) = warm_up(&models, &streams.acoustic, frames, &mono)?;
+        let gain = gain_out.map(|g| g * matched / gain_in);
+        Ok(Self {
+            seed,
+            stages: running,
+            decoder,
+            decoding: Duration::ZERO,
+            decoded: frames,
+            prompt: mono.len(),
+            made: 0,
+            gain,
+            started_with: None,
+            streams,
+            models,
+        })
+    }
+
+    /// Makes a little more (a few frames of every stage) and returns the stereo samples that are final with it, planar, at the
+    /// pack's rate. The first sample ever returned is the one right after the prompt's end. The first steps may return
+    /// none. Settings take effect at once.
+    ///
+    /// # Errors
+    /// [`Error::Inference`] if a graph fails or gives nonsense, [`Error::Request`] for settings that make no sense. What
+    /// has been made so far stays.
+    pub fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]> {
+        sampling.check()?;
+        self.started_with.get_or_insert(*sampling);
+        let first = self.made == 0;
+        let until = self.decoded + if first { FIRST_CHUNK } else { CHUNK };
+        self.advance(until, sampling)?;
+        let start = self.decoder.position();
+        let codes = &self.streams.acoustic.ids[self.decoded * self.streams.acoustic.codebooks..until * self.streams.acoustic.codebooks];
+        let mut audio = Vec::new();
+        let clock = Instant::now();
+        self.decoder.push(codes, &mut audio)?;
+        self.decoding += clock.elapsed();
+        self.decoded = until;
+        // What lies before the prompt's end has been heard already.
+        let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
+        let audio = &audio[skip..];
+        self.made += audio.len();
+        Ok(self.gain.map(|g| audio.iter().map(|x| x * g).collect()))
+    }
+
+    /// Runs the stages in order, each as far as the ones behind it will look.
+    fn advance(&mut self, until: usize, sampling: &Sampling) -> Result<()> {
+        let manifest = self.models.manifest();
+        let semantic_until = self
+            .stages
+            .iter()
+            .filter_map(|s| s.spec.condition.as_ref().filter(|c| c.stream == StreamId::Semantic))
+            .filter_map(|c| {
+                let now = (until - 1) * manifest.codec.hop / manifest.hop(c.stream)?;
+                usize::try_from(now as isize + c.offsets.iter().max()? + 1).ok()
+            })
+            .max()
+            .unwrap_or(0);
+        for running in &mut self.stages {
+            let end = match running.spec.writes {
+                StreamId::Semantic => semantic_until,
+                StreamId::Acoustic => until,
+            };
+            if end <= running.frames {
+                continue;
+            }
+            let clock = Instant::now();
+            running.stage.advance(&mut self.streams, end, sampling)?;
+            running.busy += clock.elapsed();
+            running.frames = end;
+        }
+        Ok(())
+    }
+
+    /// The seed in use.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Samples given out so far, per channel, at the pack's rate.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.made
+    }
+
+    /// Frames each stage has made (the prompt's not counted), in the pack's order.
+    #[must_use]
+    pub fn stage_frames(&self) -> Vec<(String, usize)> {
+        self.stages.iter().map(|s| (s.spec.id.clone(), s.frames - s.prompt_frames)).collect()
+    }
+
+    /// What each stage has done and how long it took, and the decoder last (`id` "decoder", steps in acoustic frames).
+    #[must_use]
+    pub fn stage_timings(&self) -> Vec<StageTiming> {
+        let stages = self.stages.iter().map(|s| StageTiming { id: s.spec.id.clone(), steps: s.frames - s.prompt_frames, time: s.busy });
+        let generated = self.stages.iter().filter(|s| s.spec.writes == StreamId::Acoustic).map(|s| s.frames - s.prompt_frames).max();
+        let decoder = StageTiming { id: "decoder".into(), steps: generated.unwrap_or(0), time: self.decoding };
+        stages.chain([decoder]).collect()
+    }
+
+    /// The generated tokens of each stage, `[codebook][frame]`, in the pack's order.
+    #[must_use]
+    pub fn stage_tokens(&self) -> Vec<(String, Vec<Vec<u16>>)> {
+        let of = |s: &Running| {
+            let tokens = self.streams.of(s.spec.writes);
+            let books = s.spec.first_codebook..s.spec.first_codebook + s.spec.codebooks;
+            let book = |b: usize| (s.prompt_frames..s.frames).map(|t| tokens.frame(t)[b]).collect();
+            (s.spec.id.clone(), books.map(book).collect())
+        };
+        self.stages.iter().map(of).collect()
+    }
+
+    /// Everything made so far as a take. `sampling` is used for the provenance if nothing has been made yet.
+    #[must_use]
+    pub fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
+        let (pack, pack_hash) = self.models.provenance_pack();
+        let with = self.started_with.unwrap_or(*sampling);
+        let mut acoustic = self.streams.acoustic.clone();
+        acoustic.ids.truncate(self.decoded * acoustic.codebooks);
+        Take {
+            id,
+            name,
+            kept: false,
+            provenance: Provenance {
+                pack,
+                pack_hash,
+                seed: self.seed,
+                temperatures: with.temperatures,
+                top_p: with.top_p,
+                device: self.models.device.to_string(),
+                tempo: None,
+                made_at: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            },
+            semantic: self.streams.semantic.clone(),
+            acoustic,
+            prompt_samples: self.prompt,
+            continuation_samples: self.made,
+            sample_rate: self.models.sample_rate(),
+            gain: self.gain,
+        }
+    }
+}
+
+/// Mixes to mono and brings it to the pack's level: (samples, gain that was applied, each channel's share).
+fn normalise(prompt: &[Vec<f32>], level_dbfs: f32) -> Result<(Vec<f32>, f32, [f32; 2])> {
+    let channels = prompt.len();
+    let length = prompt.first().map_or(0, Vec::len);
+    if !(1..=2).contains(&channels) || prompt.iter().any(|c| c.len() != length) {
+        return Err(Error::Request(format!("{channels} channels; one or two of equal length can be continued")));
+    }
+    if !prompt.iter().flatten().all(|x| x.is_finite()) {
+        return Err(Error::Request("the prompt holds NaN or infinity".into()));
+    }
+    let scale = 1.0 / channels as f32;
+    let mut mono: Vec<f32> = (0..length).map(|i| prompt.iter().map(|c| c[i]).sum::<f32>() * scale).collect();
+    let level = rms(&mono);
+    if level < 1e-5 {
+        return Err(Error::Request("nothing to continue: the prompt is silent".into()));
+    }
+    let limit = 100.0; // ±40 dB, as the pack format says
+    let gain = (10.0_f32.powf(level_dbfs / 20.0) / level).clamp(1.0 / limit, limit);
+    for x in &mut mono {
+        *x *= gain;
+    }
+    // Mono takes come out with the prompt's balance.
+    let share = |c: usize| (rms(&prompt[c.min(channels - 1)]) / level).clamp(0.0, 4.0);
+    Ok((mono, gain, [share(0), share(1)]))
+}
+
+fn rms(x: &[f32]) -> f32 {
+    (x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / x.len().max(1) as f64).sqrt() as f32
+}
+
+/// A decoder that has just decoded frame `frames − 1`, and the factor by which the end of the prompt came out too soft.
+fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, mono: &[f32]) -> Result<(Decoder, f32)> {
+    let hop = models.manifest().codec.hop;
+    let compare = (MATCH_SECONDS * models.sample_rate() as f32) as usize;
+    let back = models.new_decoder(0)?.memory(hop) + compare.div_ceil(hop);
+    let from = frames.saturating_sub(back);
+    let mut decoder = models.new_decoder(from)?;
+    let start = decoder.position();
+    let mut audio = Vec::new();
+    decoder.push(&acoustic.ids[from * acoustic.codebooks..frames * acoustic.codebooks], &mut audio)?;
+    let end = decoder.position().clamp(0, mono.len() as isize) as usize;
+    let begin = end.saturating_sub(compare);
+    let decoded_begin = (begin as isize - start).clamp(0, audio.len() as isize) as usize;
+    let decoded_end = (end as isize - start).clamp(0, audio.len() as isize) as usize;
+    let (was, is) = (rms(&mono[begin..end]), rms(&audio[decoded_begin..decoded_end]));
+    // At most 3 dB either way: more would be the codec failing, not fading.
+    let matched = if was > 1e-5 && is > 1e-5 { (was / is).clamp(0.708, 1.413) } else { 1.0 };
+    Ok((decoder, matched))
+}
+
+/// Decodes a take again, without generating: what [`Continuation::step`] returned, to rounding.
+#[derive(Debug)]
+pub struct TakeDecoder {
+    decoder: Decoder,
+    acoustic: Tokens,
+    next: usize,
+    prompt: usize,
+    remaining: usize,
+    gain: [f32; 2],
+}
+
+impl TakeDecoder {
+    /// # Errors
+    /// [`Error::TakePackMissing`] if the take was made with another pack, [`Error::Request`] if its tokens make no sense.
+    pub fn new(models: &Models, take: &Take) -> Result<Self> {
+        let (label, hash) = models.provenance_pack();
+        let codec = &models.manifest().codec;
+        if take.provenance.pack_hash != hash {
+            let pack = if take.provenance.pack == label { format!("{} ({:.8})", label, take.provenance.pack_hash) } else { take.provenance.pack.clone() };
+            return Err(Error::TakePackMissing { take: take.name.clone(), pack });
+        }
+        let fits = take.acoustic.codebooks == codec.codebooks && take.acoustic.ids.iter().all(|id| usize::from(*id) <= codec.cardinality);
+        if !fits {
+            return Err(Error::Request(format!("take {:?} holds tokens that its pack cannot have made", take.name)));
+        }
+        let frames = take.acoustic.frames();
+        let first = (take.prompt_samples / codec.hop).min(frames);
+        let from = first.saturating_sub(models.new_decoder(0)?.memory(codec.hop) + 8);
+        Ok(Self {
+            decoder: models.new_decoder(from)?,
+            acoustic: take.acoustic.clone(),
+            next: from,
+            prompt: take.prompt_samples,
+            remaining: take.continuation_samples,
+            gain: take.gain,
+        })
+    }
+
+    /// The next stereo samples, planar, at the pack's rate; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`Continuation::step`].
+    pub fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>> {
+        let q = self.acoustic.codebooks;
+        while self.remaining > 0 && self.next < self.acoustic.frames() {
+            let until = (self.next + 4 * CHUNK).min(self.acoustic.frames());
+            let start = self.decoder.position();
+            let mut audio = Vec::new();
+            self.decoder.push(&self.acoustic.ids[self.next * q..until * q], &mut audio)?;
+            self.next = until;
+            let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
+            let audio = &audio[skip..];
+            let audio = &audio[..audio.len().min(self.remaining)];
+            self.remaining -= audio.len();
+            if !audio.is_empty() {
+                return Ok(Some(self.gain.map(|g| audio.iter().map(|x| x * g).collect())));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,105 @@
+//! The settings a performance reads while it runs: written by the audio thread from the host's parameters at the
+//! start of each block, read by the worker before each step. Plain atomics, no ordering between them.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+/// An `f32` that two threads share.
+#[derive(Debug, Default)]
+pub struct AtomicF32(AtomicU32);
+
+impl AtomicF32 {
+    /// A new value.
+    #[must_use]
+    pub const fn new(value: f32) -> Self {
+        Self(AtomicU32::new(value.to_bits()))
+    }
+    /// Reads. Any thread, real-time safe.
+    pub fn get(&self) -> f32 {
+        f32::from_bits(self.0.load(Relaxed))
+    }
+    /// Writes. Any thread, real-time safe.
+    pub fn set(&self, value: f32) {
+        self.0.store(value.to_bits(), Relaxed);
+    }
+}
+
+/// What the prompt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum CaptureMode {
+    /// The seconds before the trigger.
+    #[default]
+    JustPlayed,
+    /// The seconds after the trigger; the continuation follows them.
+    Record,
+}
+
+/// When the continuation comes in. Sample *n* of it always belongs *n* frames after the prompt's end; this chooses
+/// the frame at which it becomes audible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum StartMode {
+    /// As soon as it can be mixed without running dry.
+    #[default]
+    AtOnce,
+    /// On the next beat of the host's transport after that.
+    NextBeat,
+    /// On the next bar line after that.
+    NextBar,
+    /// From its beginning, when the host's transport starts.
+    OnPlay,
+}
+
+/// Shared settings. One per plugin instance, in an `Arc`.
+#[derive(Debug)]
+pub struct Controls {
+    /// Temperatures of the semantic, coarse and fine stages, 0–1.5; 0 is greedy.
+    pub temperature: [AtomicF32; 3],
+    /// Nucleus, 0.5–1.
+    pub top_p: AtomicF32,
+    /// 0–9999; 0 draws a new one for each take.
+    pub seed: AtomicU32,
+    /// Prompt length in seconds, 1–10.
+    pub prompt_seconds: AtomicF32,
+    /// Continuation length in seconds, 2–60; infinite for no end.
+    pub length_seconds: AtomicF32,
+    /// `true`: [`CaptureMode::Record`].
+    pub record: AtomicBool,
+    /// Index into [`StartMode`] in declaration order.
+    pub start: AtomicU32,
+    /// Whether the selected take starts over at its end.
+    pub loop_take: AtomicBool,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Self {
+            temperature: [AtomicF32::new(0.6), AtomicF32::new(0.8), AtomicF32::new(0.6)],
+            top_p: AtomicF32::new(0.95),
+            seed: AtomicU32::new(0),
+            prompt_seconds: AtomicF32::new(4.0),
+            length_seconds: AtomicF32::new(16.0),
+            record: AtomicBool::new(false),
+            start: AtomicU32::new(0),
+            loop_take: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Controls {
+    /// The start mode now.
+    pub fn start_mode(&self) -> StartMode {
+        match self.start.load(Relaxed) {
+            1 => StartMode::NextBeat,
+            2 => StartMode::NextBar,
+            3 => StartMode::OnPlay,
+            _ => StartMode::AtOnce,
+        }
+    }
+    /// The capture mode now.
+    pub fn capture_mode(&self) -> CaptureMode {
+        if self.record.load(Relaxed) { CaptureMode::Record } else { CaptureMode::JustPlayed }
+    }
+    /// Temperatures now, semantic, coarse, fine.
+    pub fn temperatures(&self) -> [f32; 3] {
+        [0, 1, 2].map(|i| self.temperature[i].get())
+    }
+}

@@ -1,0 +1,169 @@
+//! One ONNX graph of a pack: its session, what it must look like, and streams of runs over it. Worker thread.
+
+use crate::error::{Error, Result};
+use crate::pack::Pack;
+use crate::runtime::{self, Device};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
+use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
+use parking_lot::Mutex;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A dimension in a graph's signature: fixed or free.
+pub(crate) type Dim = Option<usize>;
+
+/// A loaded graph. Streams share it; each run holds its lock, so several plugin instances take turns.
+pub(crate) struct Graph {
+    pack: String,
+    name: String,
+    inputs: Vec<(String, TensorElementType, Vec<i64>)>,
+    outputs: Vec<(String, TensorElementType, Vec<i64>)>,
+    pub(crate) session: Mutex<Session>,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Graph({} of {})", self.name, self.pack)
+    }
+}
+
+impl Graph {
+    /// Reads, checks the hash, and makes a session.
+    pub(crate) fn load(pack: &Pack, name: &str, device: Device, threads: usize) -> Result<Self> {
+        let bytes = pack.read(name)?;
+        let session = runtime::session(&bytes, device, threads).map_err(|reason| match device {
+            Device::Cpu => Error::Inference { pack: pack.label(), graph: name.into(), reason },
+            other => Error::Device { device: other.to_string(), reason },
+        })?;
+        let signature = |outlets: &[ort::value::Outlet]| {
+            let of = |outlet: &ort::value::Outlet| match outlet.dtype() {
+                ValueType::Tensor { ty, shape, .. } => (outlet.name().to_owned(), *ty, shape.to_vec()),
+                _ => (outlet.name().to_owned(), TensorElementType::Undefined, Vec::new()),
+            };
+            outlets.iter().map(of).collect()
+        };
+        let (inputs, outputs) = (signature(session.inputs()), signature(session.outputs()));
+        Ok(Self { pack: pack.label(), name: name.into(), inputs, outputs, session: Mutex::new(session) })
+    }
+
+    /// Complains unless there is an input of this name, type and shape (`None`: any size).
+    pub(crate) fn expect_input(&self, name: &str, ty: TensorElementType, shape: &[Dim]) -> Result<()> {
+        self.expect("input", &self.inputs, name, ty, shape)
+    }
+
+    /// The same for an output.
+    pub(crate) fn expect_output(&self, name: &str, ty: TensorElementType, shape: &[Dim]) -> Result<()> {
+        self.expect("output", &self.outputs, name, ty, shape)
+    }
+
+    fn expect(&self, role: &str, all: &[(String, TensorElementType, Vec<i64>)], name: &str, ty: TensorElementType, shape: &[Dim]) -> Result<()> {
+        let expected = || format!("{role} {name} {ty} {}", shape_text(shape));
+        let Some((_, found_ty, found)) = all.iter().find(|(n, ..)| n == name) else {
+            let names: Vec<_> = all.iter().map(|(n, ..)| n.as_str()).collect();
+            return Err(self.invalid(format!("{role}s {}", names.join(", ")), expected()));
+        };
+        // A free dimension of the graph (-1) takes any size.
+        let fits = found.len() == shape.len() && found.iter().zip(shape).all(|(f, s)| *f < 0 || s.is_none_or(|s| *f == s as i64));
+        if *found_ty == ty && fits { Ok(()) } else { Err(self.invalid(format!("{role} {name} {found_ty} {found:?}"), expected())) }
+    }
+
+    /// The graph's `state_*` inputs with their fixed shapes.
+    pub(crate) fn states(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        let mut states = Vec::new();
+        for (name, ty, shape) in self.inputs.iter().filter(|(n, ..)| n.starts_with("state_")) {
+            let Ok(fixed) = shape.iter().map(|d| usize::try_from(*d)).collect::<std::result::Result<Vec<_>, _>>() else {
+                return Err(self.invalid(format!("input {name} {shape:?}"), "a state of fixed shape".into()));
+            };
+            let dims: Vec<Dim> = fixed.iter().copied().map(Some).collect();
+            self.expect_input(name, TensorElementType::Float32, &dims)?;
+            self.expect_output(&format!("next_{name}"), *ty, &dims)?;
+            states.push((name.clone(), fixed));
+        }
+        Ok(states)
+    }
+
+    pub(crate) fn invalid(&self, found: String, expected: String) -> Error {
+        Error::PackInvalid { pack: self.pack.clone(), file: self.name.clone(), found, expected }
+    }
+
+    pub(crate) fn failed(&self, reason: impl std::fmt::Display) -> Error {
+        Error::Inference { pack: self.pack.clone(), graph: self.name.clone(), reason: reason.to_string() }
+    }
+}
+
+fn shape_text(shape: &[Dim]) -> String {
+    let dims: Vec<_> = shape.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
+    format!("[{}]", dims.join(", "))
+}
+
+/// A stream of runs over a graph with `state_*` tensors, which are kept from run to run.
+#[derive(Debug)]
+pub(crate) struct StateStream {
+    graph: Arc<Graph>,
+    states: Vec<(String, String, DynValue)>,
+    memory: usize,
+}
+
+impl StateStream {
+    /// At the start of a stream: every state is zero.
+    pub(crate) fn new(graph: Arc<Graph>) -> Result<Self> {
+        let mut states = Vec::new();
+        let mut memory = 0;
+        for (name, shape) in graph.states()? {
+            memory += shape.iter().skip(1).min().copied().unwrap_or(0);
+            let zeros = vec![0.0_f32; shape.iter().product()];
+            let tensor = Tensor::from_array((shape, zeros)).map_err(|e| graph.failed(e))?;
+            states.push((format!("next_{name}"), name, tensor.into_dyn()));
+        }
+        Ok(Self { graph, states, memory })
+    }
+
+    /// Frames of past that a stream remembers at most: a stream started this much early from zero gives the same result
+    /// from here on.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Runs over the next frames and hands the outputs to `read`.
+    pub(crate) fn run<T>(&mut self, inputs: Vec<(&str, DynValue)>, read: impl FnOnce(&Graph, &SessionOutputs<'_>) -> Result<T>) -> Result<T> {
+        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len() + self.states.len());
+        values.extend(inputs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value.into())));
+        for (_, name, state) in &self.states {
+            values.push((Cow::Borrowed(name.as_str()), state.into()));
+        }
+        let mut session = self.graph.session.lock();
+        let mut outputs = session.run(values).map_err(|e| self.graph.failed(e))?;
+        let result = read(&self.graph, &outputs)?;
+        let mut next = Vec::with_capacity(self.states.len());
+        for (output, ..) in &self.states {
+            next.push(outputs.remove(output).ok_or_else(|| self.graph.failed(format!("no output {output}")))?);
+        }
+        drop(outputs);
+        for ((.., state), next) in self.states.iter_mut().zip(next) {
+            *state = next;
+        }
+        Ok(result)
+    }
+}
+
+/// A tensor from a shape and data.
+pub(crate) fn tensor<T>(graph: &Graph, shape: &[usize], data: Vec<T>) -> Result<DynValue>
+where
+    T: ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
+{
+    Tensor::from_array((shape.to_vec(), data)).map(Tensor::into_dyn).map_err(|e| graph.failed(e))
+}
+
+/// A whole output as a slice.
+pub(crate) fn output<'o, T: ort::value::PrimitiveTensorElementType>(graph: &Graph, outputs: &'o SessionOutputs<'_>, name: &str) -> Result<&'o [T]> {
+    let value = outputs.get(name).ok_or_else(|| graph.failed(format!("no output {name}")))?;
+    let (_, data) = value.try_extract_tensor::<T>().map_err(|e| graph.failed(e))?;
+    Ok(data)
+}
+
+impl StateStream {
+    /// The graph, for building inputs.
+    pub(crate) fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+}

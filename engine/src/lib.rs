@@ -1,0 +1,38 @@
+//! Everything that is Segue and knows no host: capture, packs, ONNX Runtime, tokenizers, stages, continuation,
+//! takes, playback and the worker that ties them together.
+//!
+//! # Threading model
+//! Three threads meet here, and each boundary is one constructor that returns both ends:
+//!
+//! | boundary | constructor | audio thread holds | worker holds |
+//! |---|---|---|---|
+//! | host audio → worker | [`capture::capture`] | [`capture::CaptureInput`] | [`capture::CaptureOutput`] |
+//! | worker → host audio | [`playback::playback`] | [`playback::PlaybackOutput`] | [`playback::PlaybackInput`] |
+//! | editor / main thread ↔ worker | [`worker::Engine::spawn`] | – | everything else |
+//!
+//! The audio thread never allocates, locks, logs, waits or calls the runtime. The worker is the one thread that
+//! loads and runs models. The editor reads [`status::Status`] snapshots and sends [`command::Command`]s.
+
+pub mod command;
+pub mod controls;
+pub mod error;
+pub mod status;
+pub mod take;
+pub mod continuation;
+pub mod models;
+pub mod pack;
+pub mod platform;
+pub mod resample;
+pub mod runtime;
+pub mod sampler;
+pub mod spectral;
+mod graph;
+mod stages;
+mod tokenizers;
+pub mod capture;
+pub mod history;
+pub mod playback;
+pub mod seam;
+pub mod transport;
+pub mod waveform;
+pub mod worker;

@@ -1,0 +1,146 @@
+//! A pack loaded on a device: the weights, shared by every instance of the plugin in the process.
+
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::pack::manifest::Manifest;
+use crate::pack::{self, Pack};
+pub use crate::runtime::Device;
+use crate::status::PackSummary;
+use crate::tokenizers::{Decoder, Tokenizer};
+use crate::{runtime, stages};
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+/// What to load and where to run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadRequest {
+    /// A pack's folder; `None` looks in the usual places.
+    pub pack: Option<PathBuf>,
+    /// ONNX Runtime's library; `None` looks in the usual places.
+    pub runtime: Option<PathBuf>,
+    /// Where to run.
+    pub device: Device,
+    /// Intra-op threads per session, at least 1.
+    pub threads: usize,
+}
+
+impl Default for LoadRequest {
+    fn default() -> Self {
+        Self { pack: None, runtime: None, device: Device::Cpu, threads: 1 }
+    }
+}
+
+/// The loaded graphs of a pack.
+#[derive(Debug)]
+pub struct Models {
+    pub(crate) pack: Pack,
+    pub(crate) device: Device,
+    threads: usize,
+    pub(crate) encoder: Arc<Graph>,
+    pub(crate) decoder: Arc<Graph>,
+    pub(crate) semantic: Option<Arc<Graph>>,
+    pub(crate) stages: Vec<Arc<Graph>>,
+}
+
+type Key = (String, Device, usize);
+static SHARED: Mutex<Vec<(Key, Weak<Models>)>> = Mutex::new(Vec::new());
+
+impl Models {
+    /// Finds the runtime and the pack, checks every hash and every graph's signature. Instances that ask for the same
+    /// (pack, device, threads) get the same weights. Worker thread; takes up to seconds.
+    ///
+    /// # Errors
+    /// Whatever is missing or wrong, see [`crate::error::Error`].
+    pub fn load(request: &LoadRequest) -> Result<Arc<Self>> {
+        // The pack first: its errors do not depend on the runtime being there.
+        let pack = pack::find(request.pack.as_deref())?;
+        let key = (pack.hash.clone(), request.device, request.threads.max(1));
+        // Held while loading, so that two instances that start together load once.
+        let mut shared = SHARED.lock();
+        shared.retain(|(_, models)| models.strong_count() > 0);
+        if let Some(models) = shared.iter().find(|(k, _)| *k == key).and_then(|(_, m)| m.upgrade()) {
+            return Ok(models);
+        }
+        runtime::load(request.runtime.as_deref())?;
+        let models = Arc::new(Self::load_graphs(pack, request.device, request.threads.max(1))?);
+        shared.push((key, Arc::downgrade(&models)));
+        Ok(models)
+    }
+
+    fn load_graphs(pack: Pack, device: Device, threads: usize) -> Result<Self> {
+        let load = |name: &str| Graph::load(&pack, name, device, threads).map(Arc::new);
+        let m = &pack.manifest;
+        let encoder = load(&m.codec.encoder.graph)?;
+        Tokenizer::check(&encoder, &m.codec.encoder.analysis, "codes", Some(m.codec.codebooks))?;
+        let decoder = load(&m.codec.decoder.graph)?;
+        Decoder::check(&decoder, &m.codec.decoder.synthesis, m.codec.codebooks)?;
+        let semantic = match &m.semantic {
+            Some(semantic) => {
+                let graph = load(&semantic.graph)?;
+                Tokenizer::check(&graph, &semantic.analysis, "tokens", None)?;
+                Some(graph)
+            }
+            None => None,
+        };
+        let mut graphs = Vec::with_capacity(m.stages.len());
+        for spec in &m.stages {
+            let graph = load(&spec.graph)?;
+            stages::check(spec, &graph)?;
+            graphs.push(graph);
+        }
+        Ok(Self { pack, device, threads, encoder, decoder, semantic, stages: graphs })
+    }
+
+    /// The pack's manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.pack.manifest
+    }
+
+    /// The pack's rate in Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.manifest().audio.sample_rate
+    }
+
+    /// What takes record: `name version` and the manifest's hash.
+    #[must_use]
+    pub fn provenance_pack(&self) -> (String, String) {
+        (self.pack.label(), self.pack.hash.clone())
+    }
+
+    /// What the editor shows.
+    #[must_use]
+    pub fn summary(&self) -> PackSummary {
+        let m = self.manifest();
+        PackSummary {
+            name: m.name.clone(),
+            version: m.version.clone(),
+            title: m.title.clone(),
+            stages: m.stages.iter().map(|s| s.id.clone()).collect(),
+            sample_rate: m.audio.sample_rate,
+            channels: m.audio.channels,
+            device: self.device.to_string(),
+            threads: self.threads,
+            license: m.license.clone(),
+        }
+    }
+
+    pub(crate) fn new_encoder(&self) -> Result<Tokenizer> {
+        let c = &self.manifest().codec;
+        Tokenizer::new(Arc::clone(&self.encoder), &c.encoder.analysis, c.hop, "codes", c.codebooks)
+    }
+
+    pub(crate) fn new_semantic(&self) -> Result<Option<Tokenizer>> {
+        match (&self.manifest().semantic, &self.semantic) {
+            (Some(s), Some(graph)) => Ok(Some(Tokenizer::new(Arc::clone(graph), &s.analysis, s.hop, "tokens", 1)?)),
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) fn new_decoder(&self, frame: usize) -> Result<Decoder> {
+        let c = &self.manifest().codec;
+        Decoder::new(Arc::clone(&self.decoder), &c.decoder.synthesis, c.hop, c.codebooks, frame)
+    }
+}

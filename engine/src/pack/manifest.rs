@@ -1,0 +1,224 @@
+//! `manifest.toml` as data. The format is specified in `docs/pack.md`.
+
+use serde::Deserialize;
+
+/// The format this engine reads.
+pub const FORMAT: u32 = 1;
+
+/// The whole manifest.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Manifest {
+    /// Always [`FORMAT`].
+    pub format: u32,
+    /// Short name, `[a-z0-9-]+`.
+    pub name: String,
+    /// Version of the pack.
+    pub version: String,
+    /// Title for people.
+    pub title: String,
+    /// SPDX id of the weights' licence.
+    pub license: String,
+    /// Who is to be credited.
+    #[serde(default)]
+    pub credits: Vec<String>,
+    /// What it was trained on.
+    #[serde(default)]
+    pub training_data: Vec<String>,
+    /// Audio at the codec.
+    pub audio: Audio,
+    /// Acoustic tokens.
+    pub codec: Codec,
+    /// Semantic tokens, if the pack has them.
+    pub semantic: Option<Semantic>,
+    /// Transformers in the order in which they run.
+    #[serde(rename = "stage", default)]
+    pub stages: Vec<Stage>,
+    /// Every other file of the pack.
+    #[serde(rename = "file", default)]
+    pub files: Vec<File>,
+}
+
+/// `[audio]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Audio {
+    /// Hz.
+    pub sample_rate: u32,
+    /// 1 or 2; this engine runs 1.
+    pub channels: usize,
+    /// RMS in dBFS to which a prompt is brought before encoding.
+    pub level_dbfs: f32,
+}
+
+/// One analysis of audio into spectra.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct AnalysisSpec {
+    /// Window and transform length in samples.
+    pub n_fft: usize,
+    /// How many of the lowest bins the graph takes.
+    pub bins: usize,
+    /// Samples after the end of the frame's own hop that the window reaches.
+    pub look_ahead: usize,
+}
+
+/// One synthesis of audio from spectra.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct SynthesisSpec {
+    /// Window and transform length in samples.
+    pub n_fft: usize,
+    /// Samples between sub-frames; divides the codec's hop.
+    pub hop: usize,
+    /// Start of sub-frame 0's window in samples (usually negative).
+    pub offset: isize,
+}
+
+/// `[codec]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Codec {
+    /// Samples a frame owns.
+    pub hop: usize,
+    /// Codebooks per frame.
+    pub codebooks: usize,
+    /// Entries per codebook.
+    pub cardinality: usize,
+    /// Audio to codes.
+    pub encoder: Encoder,
+    /// Codes to audio.
+    pub decoder: Decoder,
+}
+
+/// `[codec.encoder]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Encoder {
+    /// File name.
+    pub graph: String,
+    /// One per graph input `spectrum_i`.
+    pub analysis: Vec<AnalysisSpec>,
+}
+
+/// `[codec.decoder]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Decoder {
+    /// File name.
+    pub graph: String,
+    /// One per graph output `spectrum_i`.
+    pub synthesis: Vec<SynthesisSpec>,
+}
+
+/// `[semantic]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Semantic {
+    /// Samples a frame owns.
+    pub hop: usize,
+    /// Number of clusters.
+    pub cardinality: usize,
+    /// File name.
+    pub graph: String,
+    /// One per graph input `spectrum_i`.
+    pub analysis: Vec<AnalysisSpec>,
+}
+
+/// A token stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamId {
+    /// The semantic tokens.
+    Semantic,
+    /// The codec's tokens.
+    Acoustic,
+}
+
+/// How a stage makes its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StageKind {
+    /// Frame by frame, with a KV cache.
+    Autoregressive,
+    /// All frames of a chunk at once, from the codebooks below.
+    Parallel,
+}
+
+/// What conditions a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Condition {
+    /// The stream that is looked at.
+    pub stream: StreamId,
+    /// Frames of that stream relative to the one at the same time.
+    pub offsets: Vec<isize>,
+}
+
+/// `[[stage]]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Stage {
+    /// `semantic`, `coarse`, `fine` or any other id.
+    pub id: String,
+    /// How it runs.
+    pub kind: StageKind,
+    /// File name.
+    pub graph: String,
+    /// The stream it writes.
+    pub writes: StreamId,
+    /// First codebook it writes.
+    pub first_codebook: usize,
+    /// How many codebooks it writes.
+    pub codebooks: usize,
+    /// Entries per codebook.
+    pub cardinality: usize,
+    /// What conditions it.
+    pub condition: Option<Condition>,
+    /// Positions the KV cache holds (autoregressive).
+    #[serde(default)]
+    pub context: usize,
+    /// Layers with a cache (autoregressive).
+    #[serde(default)]
+    pub layers: usize,
+    /// Key/value heads (autoregressive).
+    #[serde(default)]
+    pub heads: usize,
+    /// Width of a head (autoregressive).
+    #[serde(default)]
+    pub head_dim: usize,
+    /// Most likely tokens that are sampled from (top-k).
+    pub candidates: usize,
+    /// Default temperature.
+    pub temperature: f32,
+    /// Default nucleus.
+    pub top_p: f32,
+}
+
+/// `[[file]]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct File {
+    /// Name within the pack's folder.
+    pub name: String,
+    /// Size.
+    pub bytes: u64,
+    /// Hexadecimal.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Samples per frame of a stream, `None` if the pack lacks it.
+    #[must_use]
+    pub fn hop(&self, stream: StreamId) -> Option<usize> {
+        match stream {
+            StreamId::Semantic => self.semantic.as_ref().map(|s| s.hop),
+            StreamId::Acoustic => Some(self.codec.hop),
+        }
+    }
+    /// Codebooks of a stream.
+    #[must_use]
+    pub fn codebooks(&self, stream: StreamId) -> usize {
+        match stream {
+            StreamId::Semantic => 1,
+            StreamId::Acoustic => self.codec.codebooks,
+        }
+    }
+    /// Entries per codebook of a stream; also the id that stands for "unknown" or "begin of stream".
+    #[must_use]
+    pub fn cardinality(&self, stream: StreamId) -> usize {
+        match stream {
+            StreamId::Semantic => self.semantic.as_ref().map_or(0, |s| s.cardinality),
+            StreamId::Acoustic => self.codec.cardinality,
+        }
+    }
+}

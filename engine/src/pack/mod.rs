@@ -1,0 +1,146 @@
+//! Packs: finding them, reading the manifest, checking what it promises. Runs on the worker, touches no runtime.
+
+mod check;
+pub mod manifest;
+
+use crate::error::{Error, Result};
+use crate::platform;
+use manifest::{FORMAT, Manifest};
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// No file of a pack may be larger than this, whatever its manifest says.
+pub const MAX_FILE_BYTES: u64 = 2 << 30;
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// A pack whose manifest has been read and checked; its graphs are read (and their hashes checked) when they load.
+#[derive(Debug, Clone)]
+pub struct Pack {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// SHA-256 of `manifest.toml`, hexadecimal: since that holds the hash of every file, it identifies the pack.
+    pub hash: String,
+}
+
+impl Pack {
+    /// Reads and checks `folder/manifest.toml`.
+    ///
+    /// # Errors
+    /// [`Error::PackInvalid`] names the file or key, what was found and what was expected.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let invalid = |found: String, expected: &str| Error::PackInvalid {
+            pack: folder.display().to_string(),
+            file: "manifest.toml".into(),
+            found,
+            expected: expected.into(),
+        };
+        let text = read_limited(&folder.join("manifest.toml"), MAX_MANIFEST_BYTES)
+            .map_err(|e| invalid(e, "a readable file"))?;
+        let text = String::from_utf8(text).map_err(|_| invalid("bytes that are not UTF-8".into(), "TOML"))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|e| invalid(e.message().into(), "TOML"))?;
+        // The format first: a later format may differ in every other key.
+        match table.get("format").and_then(toml::Value::as_integer) {
+            Some(format) if format == i64::from(FORMAT) => {}
+            Some(format) => return Err(invalid(format!("format {format}"), "format 1 (a newer Segue may read it)")),
+            None => return Err(invalid("no format".into(), "format = 1")),
+        }
+        let manifest: Manifest = table.try_into().map_err(|e: toml::de::Error| invalid(e.message().into(), "a manifest of format 1"))?;
+        check::check(&manifest).map_err(|(found, expected)| invalid(found, &expected))?;
+        Ok(Self { folder: folder.to_path_buf(), manifest, hash: hex(&Sha256::digest(text.as_bytes())) })
+    }
+
+    /// `name version`, as takes record it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} {}", self.manifest.name, self.manifest.version)
+    }
+
+    /// Reads one of the pack's files whole and checks its size and hash, before anything else sees a byte of it.
+    ///
+    /// # Errors
+    /// [`Error::PackInvalid`] if it is missing, of another size or of another hash.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let invalid = |found: String, expected: String| Error::PackInvalid {
+            pack: self.label(),
+            file: name.into(),
+            found,
+            expected,
+        };
+        let Some(file) = self.manifest.files.iter().find(|f| f.name == name) else {
+            return Err(invalid("no [[file]] entry".into(), "its size and sha256 in manifest.toml".into()));
+        };
+        let path = self.folder.join(name);
+        let metadata = std::fs::symlink_metadata(&path)
+            .map_err(|e| invalid(e.to_string(), format!("a file of {} bytes", file.bytes)))?;
+        if !metadata.is_file() || metadata.len() != file.bytes {
+            let found = if metadata.is_file() { format!("{} bytes", metadata.len()) } else { "not a plain file".into() };
+            return Err(invalid(found, format!("a file of {} bytes", file.bytes)));
+        }
+        let bytes = read_limited(&path, MAX_FILE_BYTES).map_err(|e| invalid(e, "a readable file".into()))?;
+        let found = hex(&Sha256::digest(&bytes));
+        if !found.eq_ignore_ascii_case(&file.sha256) {
+            return Err(invalid(format!("sha256 {}…", &found[..12]), format!("sha256 {}…", file.sha256.get(..12).unwrap_or_default())));
+        }
+        Ok(bytes)
+    }
+}
+
+/// The pack to use: `chosen` if given, else the first folder that holds one, in the order of `docs/pack.md`:
+/// `SEGUE_PACKS`, beside the binary, the user's data folder.
+///
+/// # Errors
+/// [`Error::PackMissing`] with every place that was looked at; [`Error::PackInvalid`] for the first one found, if it is bad.
+pub fn find(chosen: Option<&Path>) -> Result<Pack> {
+    if let Some(folder) = chosen {
+        if !folder.exists() {
+            return Err(Error::PackMissing { looked: vec![folder.to_path_buf()] });
+        }
+        // A folder of packs will do as well as a pack.
+        return first_pack_in(folder).map_or_else(|| Pack::open(folder), |pack| Pack::open(&pack));
+    }
+    let mut looked: Vec<PathBuf> = Vec::new();
+    if let Some(folder) = std::env::var_os("SEGUE_PACKS") {
+        // Named on purpose, so nothing else is tried: a typing error must not end in another pack.
+        looked.push(folder.into());
+    } else {
+        looked.extend(platform::resource_folders().into_iter().map(|f| f.join("packs")));
+    }
+    match looked.iter().find_map(|folder| first_pack_in(folder)) {
+        Some(pack) => Pack::open(&pack),
+        None => Err(Error::PackMissing { looked }),
+    }
+}
+
+fn first_pack_in(folder: &Path) -> Option<PathBuf> {
+    if folder.join("manifest.toml").exists() {
+        return Some(folder.to_path_buf());
+    }
+    let mut packs: Vec<_> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("manifest.toml").exists())
+        .collect();
+    packs.sort();
+    packs.into_iter().next()
+}
+
+fn read_limited(path: &Path, limit: u64) -> std::result::Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > limit { Err(format!("more than {limit} bytes")) } else { Ok(bytes) }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

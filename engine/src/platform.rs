@@ -1,0 +1,115 @@
+//! Everything that differs between Linux, Windows and macOS: where this binary lies, what libraries are called,
+//! where a user's things are kept.
+
+use std::path::{Path, PathBuf};
+
+/// File name of the ONNX Runtime library on this platform.
+pub const RUNTIME_LIBRARY: &str = if cfg!(target_os = "windows") {
+    "onnxruntime.dll"
+} else if cfg!(target_os = "macos") {
+    "libonnxruntime.dylib"
+} else {
+    "libonnxruntime.so"
+};
+
+/// Name of the folder beside a plugin binary that holds its runtime and packs.
+pub const RESOURCES: &str = "Segue.resources";
+
+/// The folder that holds the binary this code is linked into: the plugin, not the host.
+#[must_use]
+pub fn binary_folder() -> Option<PathBuf> {
+    let file = this_binary()?;
+    Some(std::fs::canonicalize(file).ok()?.parent()?.to_path_buf())
+}
+
+#[cfg(unix)]
+fn this_binary() -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    // SAFETY: Dl_info is a plain C struct of pointers and integers, for which all zeros is a valid value.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: the address lies in this binary and `info` is a valid, writable Dl_info.
+    let found = unsafe { libc::dladdr(this_binary as *const libc::c_void, &raw mut info) };
+    if found == 0 || info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: on success dladdr sets dli_fname to a NUL-terminated path that lives as long as the binary is loaded.
+    let name = unsafe { std::ffi::CStr::from_ptr(info.dli_fname) };
+    Some(Path::new(std::ffi::OsStr::from_bytes(name.to_bytes())).to_path_buf())
+}
+
+#[cfg(windows)]
+fn this_binary() -> Option<PathBuf> {
+    use std::os::windows::ffi::OsStringExt;
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, name: *const u16, module: *mut *mut std::ffi::c_void) -> i32;
+        fn GetModuleFileNameW(module: *mut std::ffi::c_void, name: *mut u16, size: u32) -> u32;
+    }
+    const FROM_ADDRESS: u32 = 4;
+    const UNCHANGED_REFCOUNT: u32 = 2;
+    let mut module = std::ptr::null_mut();
+    // SAFETY: with FROM_ADDRESS the name is any address inside the module; `module` is writable.
+    let found = unsafe {
+        GetModuleHandleExW(FROM_ADDRESS | UNCHANGED_REFCOUNT, this_binary as *const u16, &raw mut module)
+    };
+    if found == 0 {
+        return None;
+    }
+    let mut name = vec![0_u16; 32_768];
+    // SAFETY: `module` is a handle of this process and the buffer has the length that is passed.
+    let length = unsafe { GetModuleFileNameW(module, name.as_mut_ptr(), name.len() as u32) } as usize;
+    (length > 0 && length < name.len()).then(|| PathBuf::from(std::ffi::OsString::from_wide(&name[..length])))
+}
+
+/// Folders that may hold what ships with the plugin (`runtime library`, `packs/`), most specific first:
+/// `Segue.resources` beside the binary, the bundle's `Resources`, the user's data folder.
+#[must_use]
+pub fn resource_folders() -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if let Some(beside) = binary_folder() {
+        folders.push(beside.join(RESOURCES));
+        if let Some(contents) = beside.parent() {
+            folders.push(contents.join("Resources"));
+        }
+    }
+    folders.extend(user_data_folder());
+    folders
+}
+
+/// `~/.local/share/segue`, `%APPDATA%\segue` or `~/Library/Application Support/segue`.
+#[must_use]
+pub fn user_data_folder() -> Option<PathBuf> {
+    Some(dirs::data_dir()?.join("segue"))
+}
+
+/// Where exported takes go unless the user chooses otherwise: `Segue` in the user's music folder, or in the home folder.
+#[must_use]
+pub fn export_folder() -> Option<PathBuf> {
+    Some(dirs::audio_dir().or_else(dirs::home_dir)?.join("Segue"))
+}
+
+/// Where this platform's hosts look for a user's CLAP and VST3 plugins, in that order.
+#[must_use]
+pub fn plugin_folders() -> Option<(PathBuf, PathBuf)> {
+    let (clap, vst3) = if cfg!(target_os = "windows") {
+        let common = dirs::data_local_dir()?.join("Programs").join("Common");
+        (common.join("CLAP"), common.join("VST3"))
+    } else if cfg!(target_os = "macos") {
+        let plugins = dirs::home_dir()?.join("Library/Audio/Plug-Ins");
+        (plugins.join("CLAP"), plugins.join("VST3"))
+    } else {
+        let home = dirs::home_dir()?;
+        (home.join(".clap"), home.join(".vst3"))
+    };
+    Some((clap, vst3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_folder_of_the_running_test() {
+        let expected = std::env::current_exe().unwrap().canonicalize().unwrap();
+        assert_eq!(binary_folder().as_deref(), expected.parent());
+    }
+}

@@ -1,0 +1,96 @@
+//! The transformers. A stage advances its codebooks of its stream up to a frame; what kind it is, what conditions it
+//! and how long it remembers is the pack's business.
+
+mod autoregressive;
+mod parallel;
+
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::pack::manifest::{Manifest, Stage as Spec, StageKind, StreamId};
+use crate::sampler::Sampling;
+use crate::take::Tokens;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Both token streams, as far as they have been made. Acoustic frames may be incomplete at the end: books that no
+/// stage has written yet hold the codec's cardinality ("absent").
+#[derive(Debug, Clone)]
+pub(crate) struct Streams {
+    pub(crate) semantic: Tokens,
+    pub(crate) acoustic: Tokens,
+}
+
+impl Streams {
+    pub(crate) fn of(&self, stream: StreamId) -> &Tokens {
+        match stream {
+            StreamId::Semantic => &self.semantic,
+            StreamId::Acoustic => &self.acoustic,
+        }
+    }
+
+    /// Writes a stage's books of one frame, adding the frame if it is new.
+    fn write(&mut self, spec: &Spec, frame: usize, ids: &[i64]) {
+        let tokens = match spec.writes {
+            StreamId::Semantic => &mut self.semantic,
+            StreamId::Acoustic => &mut self.acoustic,
+        };
+        let q = tokens.codebooks;
+        if tokens.frames() <= frame {
+            tokens.ids.resize((frame + 1) * q, spec.cardinality as u16);
+        }
+        let start = frame * q + spec.first_codebook;
+        for (slot, id) in tokens.ids[start..start + spec.codebooks].iter_mut().zip(ids) {
+            *slot = *id as u16;
+        }
+    }
+}
+
+/// One running stage. Implementations hold their caches; the weights are shared.
+pub(crate) trait Stage: std::fmt::Debug + Send {
+    /// Takes in the prompt: frames `0..end` of its own books and all of what conditions it are in `streams`.
+    fn prefill(&mut self, streams: &Streams, end: usize) -> Result<()>;
+
+    /// Makes its frames up to (not including) `end`.
+    fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()>;
+}
+
+/// A stage with what the engine keeps about it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) spec: Spec,
+    pub(crate) stage: Box<dyn Stage>,
+    /// Frames that came from the prompt.
+    pub(crate) prompt_frames: usize,
+    /// Frames there are.
+    pub(crate) frames: usize,
+    /// Time spent in `advance`.
+    pub(crate) busy: Duration,
+}
+
+/// Makes the stage at `place` of the pack ready to run.
+pub(crate) fn start(manifest: &Manifest, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Box<dyn Stage>> {
+    let spec = manifest.stages[place].clone();
+    Ok(match spec.kind {
+        StageKind::Autoregressive => Box::new(autoregressive::Autoregressive::new(manifest, spec, place, graph, seed)?),
+        StageKind::Parallel => Box::new(parallel::Parallel::new(spec, place, graph, seed)?),
+    })
+}
+
+/// Checks that the graph is what the manifest promises.
+pub(crate) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
+    match spec.kind {
+        StageKind::Autoregressive => autoregressive::check(spec, graph),
+        StageKind::Parallel => parallel::check(spec, graph),
+    }
+}
+
+/// Refuses ids and probabilities that a sound graph cannot give.
+fn sound(graph: &Graph, spec: &Spec, ids: &[i64], log_prob: &[f32]) -> Result<()> {
+    if !log_prob.iter().all(|p| p.is_finite()) {
+        return Err(graph.failed("NaN or infinity in its probabilities"));
+    }
+    match ids.iter().find(|id| !(0..spec.cardinality as i64).contains(*id)) {
+        Some(id) => Err(graph.failed(format!("token {id} of {}", spec.cardinality))),
+        None => Ok(()),
+    }
+}

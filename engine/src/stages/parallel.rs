@@ -1,0 +1,84 @@
+//! A causal network that adds codebooks to frames whose lower ones are there: all frames of a chunk in one run.
+
+use super::{Stage, Streams, sound};
+use crate::error::Result;
+use crate::graph::{Graph, StateStream, output, tensor};
+use crate::pack::manifest::Stage as Spec;
+use crate::sampler::{Draw, Noise, Sampling};
+use ort::value::TensorElementType::{Float32, Int64};
+use std::sync::Arc;
+
+pub(super) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
+    let c = Some(spec.codebooks);
+    graph.expect_input("codes", Int64, &[Some(1), None, Some(spec.first_codebook)])?;
+    graph.expect_input("noise", Float32, &[Some(1), None, c, Some(spec.candidates)])?;
+    graph.expect_input("inv_temperature", Float32, &[])?;
+    graph.expect_input("top_p", Float32, &[])?;
+    graph.expect_output("sampled", Int64, &[Some(1), None, c])?;
+    graph.expect_output("log_prob", Float32, &[Some(1), None, c])?;
+    graph.states().map(|_| ())
+}
+
+#[derive(Debug)]
+pub(super) struct Parallel {
+    spec: Spec,
+    stream: StateStream,
+    noise: Noise,
+    next: usize,
+    first: usize,
+}
+
+impl Parallel {
+    pub(super) fn new(spec: Spec, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Self> {
+        let noise = Noise::new(seed, place, spec.codebooks * spec.candidates);
+        Ok(Self { spec, stream: StateStream::new(graph)?, noise, next: 0, first: 0 })
+    }
+
+    fn run(&mut self, streams: &Streams, from: usize, to: usize, draw: Draw) -> Result<Vec<i64>> {
+        let (n, spec) = (to - from, &self.spec);
+        let own = streams.of(spec.writes);
+        let codes = (from..to).flat_map(|t| own.frame(t)[..spec.first_codebook].iter().map(|id| i64::from(*id))).collect();
+        let mut noise = vec![0.0; n * spec.codebooks * spec.candidates];
+        self.noise.fill(from.saturating_sub(self.first), draw.greedy, &mut noise);
+        let graph = Arc::clone(self.stream.graph());
+        let inputs = vec![
+            ("codes", tensor(&graph, &[1, n, spec.first_codebook], codes)?),
+            ("noise", tensor(&graph, &[1, n, spec.codebooks, spec.candidates], noise)?),
+            ("inv_temperature", tensor(&graph, &[], vec![draw.inv_temperature])?),
+            ("top_p", tensor(&graph, &[], vec![draw.top_p])?),
+        ];
+        self.stream.run(inputs, |graph, outputs| {
+            let ids: &[i64] = output(graph, outputs, "sampled")?;
+            if ids.len() != n * spec.codebooks {
+                return Err(graph.failed(format!("{} ids for {n} frames", ids.len())));
+            }
+            sound(graph, spec, ids, output(graph, outputs, "log_prob")?)?;
+            Ok(ids.to_vec())
+        })
+    }
+}
+
+impl Stage for Parallel {
+    fn prefill(&mut self, streams: &Streams, end: usize) -> Result<()> {
+        self.next = end;
+        self.first = end;
+        // Only the states matter, and they reach back no further than this.
+        let from = end.saturating_sub(self.stream.memory());
+        if from < end {
+            self.run(streams, from, end, Draw::new(0.0, 1.0))?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()> {
+        if self.next < end {
+            let draw = Draw::new(sampling.temperature(&self.spec.id, 2), sampling.top_p);
+            let ids = self.run(streams, self.next, end, draw)?;
+            for (frame, ids) in (self.next..end).zip(ids.chunks_exact(self.spec.codebooks)) {
+                streams.write(&self.spec, frame, ids);
+            }
+            self.next = end;
+        }
+        Ok(())
+    }
+}

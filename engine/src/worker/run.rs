@@ -1,0 +1,307 @@
+//! The worker's loop: one turn takes in what has been played, answers commands, advances what is under way by one
+//! step, and feeds playback.
+
+use super::performance::Performance;
+use super::player::Player;
+use super::source::Source;
+use super::takes::Takes;
+use super::{Lifecycle, Live, Threads};
+use crate::continuation::Sampling;
+use crate::error::Error;
+use crate::models::LoadRequest;
+use crate::status::{Activity, PackSummary, Problem};
+use crate::take::TakeId;
+use crate::transport::Transport;
+use crossbeam::channel::Select;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long the worker sleeps when there is nothing to do. It is not woken by the audio thread, which makes no system
+/// calls, so this is part of the time to first audio.
+const NAP: Duration = Duration::from_millis(4);
+const NAP_OFFLINE: Duration = Duration::from_millis(1);
+const NAP_ASLEEP: Duration = Duration::from_millis(200);
+
+/// What is under way.
+pub(super) enum Job {
+    Idle,
+    /// Recording a prompt from `start` until `end`.
+    Recording { start: u64, end: u64, transport: Transport },
+    Performing(Box<Performance>),
+}
+
+pub(super) struct Worker {
+    pub(super) shared: Threads,
+    pub(super) source: Box<dyn Source>,
+    pub(super) load: LoadRequest,
+    pub(super) pack: Option<PackSummary>,
+    pub(super) live: Option<Live>,
+    pub(super) takes: Takes,
+    pub(super) player: Player,
+    pub(super) job: Job,
+    pub(super) exports: Vec<(TakeId, PathBuf)>,
+    pub(super) problem: Option<Problem>,
+    pub(super) notice: Option<String>,
+    pub(super) ttfa_ms: Option<f64>,
+    pub(super) speed: Option<f64>,
+    pub(super) published: Instant,
+    /// The next turn publishes even if little time has passed.
+    pub(super) dirty: bool,
+}
+
+/// The thread.
+pub(super) fn run(shared: Threads, source: Box<dyn Source>) {
+    let mut worker = Worker {
+        takes: Takes::new(shared.shelf.clone()),
+        load: shared.config.load.clone(),
+        shared,
+        source,
+        pack: None,
+        live: None,
+        player: Player::default(),
+        job: Job::Idle,
+        exports: Vec::new(),
+        problem: None,
+        notice: None,
+        ttfa_ms: None,
+        speed: None,
+        published: Instant::now(),
+        dirty: true,
+    };
+    // A panic in a host's process must not cross into it, and must not be silent.
+    if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+        // Dropping the ends tells the audio thread that nothing will come.
+        worker.live = None;
+        let mut status = worker.shared.status.lock();
+        status.activity = Activity::Unable;
+        status.problem = Some(Problem {
+            what: "Segue has met an error of its own and has stopped generating".into(),
+            remedy: "Save the project and open it again; the takes are safe. Please report it.".into(),
+        });
+    }
+}
+
+impl Worker {
+    fn run(&mut self) {
+        while !self.shared.stop.load(Acquire) {
+            let busy = self.turn();
+            if !busy {
+                self.nap();
+            }
+        }
+    }
+
+    /// Sleeps until something is sent or the next look at the rings is due.
+    fn nap(&self) {
+        let nap = match &self.live {
+            None => NAP_ASLEEP,
+            Some(live) if live.offline => NAP_OFFLINE,
+            Some(_) => NAP,
+        };
+        let mut select = Select::new();
+        select.recv(&self.shared.lifecycle);
+        select.recv(&self.shared.commands);
+        let _ = select.ready_timeout(nap);
+    }
+
+    fn turn(&mut self) -> bool {
+        let mut busy = false;
+        while let Ok(event) = self.shared.lifecycle.try_recv() {
+            busy = true;
+            self.lifecycle(event);
+        }
+        if self.takes.shelf.take_restored() {
+            self.restored();
+        }
+        if let Some(note) = self.takes.shelf.take_note() {
+            self.notice = Some(note);
+            self.dirty = true;
+        }
+        while let Ok(command) = self.shared.commands.try_recv() {
+            busy = true;
+            self.command(command);
+        }
+        if self.live.is_some() {
+            self.listen();
+            busy |= self.advance();
+            busy |= self.decode();
+            self.play();
+        }
+        self.publish_sometimes();
+        busy
+    }
+
+    fn lifecycle(&mut self, event: Lifecycle) {
+        // Whatever is under way belongs to ends that are gone.
+        self.finish_job();
+        self.player = Player::default();
+        self.dirty = true;
+        let rate = self.live.take().map(|live| live.sample_rate);
+        if let Lifecycle::Activate(live) = event {
+            if self.shared.stop.load(Acquire) {
+                return;
+            }
+            if rate.is_some_and(|rate| rate != live.sample_rate) {
+                self.takes.forget_audio();
+            }
+            self.live = Some(*live);
+            if self.pack.is_none() {
+                self.load_pack();
+            }
+        } else {
+            // Nobody knows at which rate it will be wanted next.
+            self.takes.forget_audio();
+        }
+    }
+
+    /// Loads what [`Self::load`] asks for. On failure the last good pack, if any, stays.
+    pub(super) fn load_pack(&mut self) -> bool {
+        self.publish(Some(Activity::Loading));
+        self.dirty = true;
+        match self.source.load(&self.load) {
+            Ok(pack) => {
+                self.pack = Some(pack);
+                self.problem = None;
+                self.takes.reload(&*self.source);
+                true
+            }
+            Err(error) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: &Error) {
+        self.problem = Some(error.into());
+        self.dirty = true;
+    }
+
+    /// One step of the running continuation, and its entry once it is due.
+    fn advance(&mut self) -> bool {
+        let (Some(live), Job::Performing(performance)) = (&mut self.live, &mut self.job) else { return false };
+        let controls = &self.shared.config.controls;
+        let stepping = !performance.done;
+        if stepping {
+            let sampling = Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() };
+            if let Err(error) = performance.step(&sampling) {
+                let id = performance.id;
+                self.fail(&error);
+                self.finish_job();
+                self.stop_if_playing(id);
+                return true;
+            }
+            if performance.frames() == 0 && !performance.begun {
+                performance.starts_in = performance.seen.0.elapsed().as_secs_f64();
+            }
+        }
+        let now = self.shared.config.meters.clock.load(Relaxed);
+        if performance.ttfa_ms.is_none() {
+            performance.measure(now);
+            self.ttfa_ms = performance.ttfa_ms.or(self.ttfa_ms);
+        }
+        if !performance.begun {
+            // The segment must be seen a block before it is due.
+            let margin = live.playback.block() + u64::from(live.sample_rate) / 200;
+            match performance.situation(controls.start_mode(), now, margin, live.offline).decide() {
+                super::schedule::Decision::Wait { seconds } => performance.starts_in = seconds,
+                super::schedule::Decision::Begin { start, position } => {
+                    let (id, period) = (performance.id, performance.period());
+                    performance.begun = self.player.begin(&mut live.playback, id, start, position, period, performance.audio());
+                    if performance.begun {
+                        live.playback.set_due_from(u64::MAX);
+                    }
+                }
+            }
+        }
+        if performance.done && performance.begun {
+            let (id, endless) = (performance.id, performance.is_endless());
+            self.finish_job();
+            if endless {
+                self.notice = Some(format!("Stopped after {} minutes: that is as long as a take can be.", super::performance::MAX_SECONDS / 60));
+                self.stop_if_playing(id);
+            }
+        }
+        stepping
+    }
+
+    /// Ends what is under way; what has been generated is kept as a take.
+    pub(super) fn finish_job(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.playback.set_due_from(u64::MAX);
+        }
+        let Job::Performing(performance) = std::mem::replace(&mut self.job, Job::Idle) else { return };
+        self.dirty = true;
+        self.speed = Some(performance.speed()).filter(|s| *s > 0.0).or(self.speed);
+        let (prompt, prompt_picture) = (performance.prompt.clone(), performance.prompt_picture.clone());
+        if let Some((take, audio, picture)) = performance.finish() {
+            self.takes.add(take, audio, picture, prompt_picture, prompt);
+        }
+    }
+
+    pub(super) fn stop_if_playing(&mut self, id: TakeId) {
+        if let Some(live) = &mut self.live
+            && (self.player.playing() == Some(id) || self.player.requested() == Some(id))
+        {
+            self.player.stop(&mut live.playback);
+        }
+    }
+
+    /// Decodes takes whose audio or picture is missing, a chunk at a time, while nothing is generated.
+    fn decode(&mut self) -> bool {
+        let Some(live) = &self.live else { return false };
+        let mut needed: Vec<TakeId> = [self.player.playing(), self.player.requested()].into_iter().flatten().collect();
+        needed.extend(self.exports.iter().map(|e| e.0));
+        let urgent = needed.iter().any(|id| self.takes.is_playable(*id) && self.takes.audio(*id).is_none());
+        needed.extend(self.takes.selected());
+        self.takes.keep_only(&needed);
+        if matches!(self.job, Job::Performing(_)) && !urgent {
+            return false;
+        }
+        let sample_rate = live.sample_rate;
+        let busy = match self.takes.work(&mut *self.source, sample_rate, &needed) {
+            Ok(busy) => busy,
+            Err(error) => {
+                self.fail(&error);
+                true
+            }
+        };
+        self.export_waiting();
+        busy
+    }
+
+    /// Begins what was asked to play and keeps the ring full.
+    fn play(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let looping = self.shared.config.controls.loop_take.load(Relaxed);
+        if let Some((id, start)) = self.player.turn(&mut live.playback) {
+            let begun = match &mut self.job {
+                Job::Performing(p) if p.id == id => {
+                    p.begun = p.frames() > 0 && self.player.begin(&mut live.playback, id, start, 0, p.period(), p.audio());
+                    p.begun
+                }
+                _ => match self.takes.audio(id) {
+                    Some(audio) => self.player.begin(&mut live.playback, id, start, 0, audio.len() as u64 / 2, &audio),
+                    // Not decoded yet: wait, unless it never will be.
+                    None => !self.takes.is_playable(id),
+                },
+            };
+            if begun {
+                self.player.granted();
+                live.playback.set_due_from(u64::MAX);
+                self.dirty = true;
+            }
+        }
+        let Some(id) = self.player.playing() else { return };
+        match &self.job {
+            Job::Performing(p) if p.id == id => self.player.feed(&mut live.playback, p.audio(), looping),
+            _ => {
+                if let Some(audio) = self.takes.audio(id) {
+                    self.player.feed(&mut live.playback, &audio, looping);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Where music comes from, as the worker sees it: a small trait, so that the worker can be tested without a model.
+
+use crate::continuation::{Continuation, Sampling, TakeDecoder};
+use crate::error::{Error, Result};
+use crate::models::{LoadRequest, Models};
+use crate::status::PackSummary;
+use crate::take::{Take, TakeId};
+use std::sync::Arc;
+
+/// Makes [`Music`]. Lives on the worker's thread.
+pub(super) trait Source {
+    /// Loads the runtime and a pack; on failure what was loaded before stays.
+    fn load(&mut self, request: &LoadRequest) -> Result<PackSummary>;
+    /// Whether the loaded pack made this take.
+    fn made(&self, take: &Take) -> bool;
+    /// Takes in a prompt, planar at the pack's rate.
+    fn begin(&mut self, prompt: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>>;
+    /// Decodes a take again.
+    fn decode(&mut self, take: &Take) -> Result<Box<dyn Decode>>;
+}
+
+/// A continuation in the making.
+pub(super) trait Music {
+    /// A little more; planar stereo at the pack's rate.
+    fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]>;
+    /// Generated frames of each stage.
+    fn stage_frames(&self) -> Vec<(String, usize)>;
+    /// Everything so far.
+    fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take;
+}
+
+/// A take being decoded.
+pub(super) trait Decode {
+    /// A little more, planar stereo at the pack's rate; `None` at the end.
+    fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>>;
+}
+
+/// The real one.
+#[derive(Default)]
+pub(super) struct ModelSource {
+    models: Option<Arc<Models>>,
+}
+
+impl ModelSource {
+    fn models(&self) -> Result<Arc<Models>> {
+        self.models.clone().ok_or_else(|| Error::Request("no pack is loaded".into()))
+    }
+}
+
+impl Source for ModelSource {
+    fn load(&mut self, request: &LoadRequest) -> Result<PackSummary> {
+        let models = Models::load(request)?;
+        let summary = models.summary();
+        self.models = Some(models);
+        Ok(summary)
+    }
+    fn made(&self, take: &Take) -> bool {
+        self.models.as_ref().is_some_and(|m| m.provenance_pack().1 == take.provenance.pack_hash)
+    }
+    fn begin(&mut self, prompt: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
+        Ok(Box::new(Continuation::prefill(self.models()?, prompt, seed)?))
+    }
+    fn decode(&mut self, take: &Take) -> Result<Box<dyn Decode>> {
+        let models = self.models()?;
+        Ok(Box::new(TakeDecoder::new(&models, take)?))
+    }
+}
+
+impl Music for Continuation {
+    fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]> {
+        self.step(sampling)
+    }
+    fn stage_frames(&self) -> Vec<(String, usize)> {
+        self.stage_frames()
+    }
+    fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
+        self.take(id, name, sampling)
+    }
+}
+
+impl Decode for TakeDecoder {
+    fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>> {
+        self.next_chunk()
+    }
+}

@@ -1,0 +1,124 @@
+//! The whole chain through ONNX Runtime on a pack of random weights: everything but the music.
+
+mod common;
+
+use common::{chords, load, play_on, rms, tiny_pack};
+use segue_engine::continuation::{Continuation, Sampling, TakeDecoder};
+use segue_engine::error::Error;
+use segue_engine::models::{LoadRequest, Models};
+use segue_engine::take::TakeId;
+use std::sync::Arc;
+
+const LIVELY: Sampling = Sampling { temperatures: [1.0, 1.0, 1.0], top_p: 1.0 };
+
+fn tokens(models: &Arc<Models>, seed: u64, sampling: &Sampling) -> Vec<(String, Vec<Vec<u16>>)> {
+    let mut continuation = Continuation::prefill(Arc::clone(models), &chords(24_000, 2.0), seed).unwrap();
+    play_on(&mut continuation, sampling, 24_000, 1.0);
+    continuation.stage_tokens()
+}
+
+#[test]
+fn a_seed_decides_and_each_temperature_changes_only_what_follows_it() {
+    let models = load(tiny_pack());
+    let base = tokens(&models, 5, &LIVELY);
+    assert_eq!(base, tokens(&models, 5, &LIVELY), "same seed, same tokens");
+    assert_ne!(base[0].1, tokens(&models, 6, &LIVELY)[0].1, "another seed, other tokens");
+    for place in 0..3 {
+        let mut sampling = LIVELY;
+        sampling.temperatures[place] = 0.3;
+        let other = tokens(&models, 5, &sampling);
+        for earlier in 0..place {
+            assert_eq!(base[earlier].1, other[earlier].1, "temperature {place} must not touch stage {earlier}");
+        }
+        assert_ne!(base[place].1, other[place].1, "temperature {place} changes its own stage");
+    }
+    let greedy = Sampling { temperatures: [0.0; 3], top_p: 0.9 };
+    assert_eq!(tokens(&models, 1, &greedy), tokens(&models, 2, &greedy), "greedy needs no seed");
+}
+
+#[test]
+fn goes_on_past_the_end_of_every_cache() {
+    // The tiny pack's caches hold 128 positions: 5 s of semantic and 2.5 s of acoustic frames.
+    let models = load(tiny_pack());
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 10.0), 3).unwrap();
+    let audio = play_on(&mut continuation, &LIVELY, 24_000, 8.0);
+    assert!(rms(&audio[0]) > 1e-4 && audio[0].iter().all(|x| x.is_finite()));
+    let frames = continuation.stage_frames();
+    assert!(frames[0].1 >= 200 && frames[1].1 >= 400 && frames[1].1 == frames[2].1, "{frames:?}");
+}
+
+#[test]
+fn a_take_decodes_to_what_was_played() {
+    let models = load(tiny_pack());
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 3.0), 9).unwrap();
+    let played = play_on(&mut continuation, &LIVELY, 24_000, 2.0);
+    let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
+    assert_eq!((take.provenance.seed, take.continuation_samples, take.prompt_samples), (9, played[0].len(), 72_000));
+    // As a project keeps it.
+    let take = serde_json::from_str(&serde_json::to_string(&take).unwrap()).unwrap();
+    let mut decoder = TakeDecoder::new(&models, &take).unwrap();
+    let mut again = [Vec::new(), Vec::new()];
+    while let Some(chunk) = decoder.next_chunk().unwrap() {
+        for (again, chunk) in again.iter_mut().zip(chunk) {
+            again.extend(chunk);
+        }
+    }
+    for (played, again) in played.iter().zip(&again) {
+        assert_eq!(played.len(), again.len());
+        let error: Vec<f32> = played.iter().zip(again).map(|(a, b)| a - b).collect();
+        assert!(rms(&error) < rms(played) * 1e-4, "-80 dB: {} of {}", rms(&error), rms(played));
+    }
+    // The prompt's left channel was twice as loud as its right one.
+    assert!((rms(&again[0]) / rms(&again[1]) - 2.0).abs() < 0.01);
+}
+
+#[test]
+fn a_take_of_another_pack_is_refused_by_name() {
+    let models = load(tiny_pack());
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 9).unwrap();
+    play_on(&mut continuation, &LIVELY, 24_000, 0.2);
+    let mut take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
+    take.provenance.pack_hash = "0123".into();
+    take.provenance.pack = "other 2".into();
+    let error = TakeDecoder::new(&models, &take).unwrap_err();
+    assert!(matches!(error, Error::TakePackMissing { .. }) && error.to_string().contains("other 2"));
+}
+
+#[test]
+fn refuses_prompts_and_settings_that_make_no_sense() {
+    let models = load(tiny_pack());
+    let refused = |prompt: &[Vec<f32>]| matches!(Continuation::prefill(Arc::clone(&models), prompt, 1), Err(Error::Request(_)));
+    assert!(refused(&[]), "no channels");
+    assert!(refused(&[vec![]]), "empty");
+    assert!(refused(&[vec![0.0; 48_000]]), "silent");
+    assert!(refused(&[vec![0.1; 100]]), "too short");
+    assert!(refused(&[vec![f32::NAN; 48_000]]), "NaN");
+    assert!(refused(&[vec![0.1; 48_000], vec![0.1; 47_000]]), "ragged");
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 1).unwrap();
+    assert!(continuation.step(&Sampling { temperatures: [0.6, f32::NAN, 0.6], top_p: 0.9 }).is_err());
+    assert!(continuation.step(&Sampling::default()).is_ok(), "and goes on");
+}
+
+#[test]
+fn instances_share_the_weights() {
+    let (a, b) = (load(tiny_pack()), load(tiny_pack()));
+    assert!(Arc::ptr_eq(&a, &b));
+}
+
+#[test]
+fn a_damaged_graph_is_refused_before_the_runtime_sees_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(tiny_pack()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let graph = folder.path().join("stage_coarse.onnx");
+    let mut bytes = std::fs::read(&graph).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&graph, bytes).unwrap();
+    // Two threads: with one, the weights of the undamaged copy may be in memory already and would be shared.
+    let request = LoadRequest { pack: Some(folder.path().into()), runtime: common::runtime(), threads: 2, ..LoadRequest::default() };
+    let error = Models::load(&request).unwrap_err();
+    assert!(error.to_string().contains("stage_coarse.onnx") && error.to_string().contains("sha256"), "{error}");
+}

@@ -1,0 +1,62 @@
+//! What the integration tests share: where the runtime and the packs are, and prompts.
+#![allow(dead_code, missing_docs, reason = "each test binary uses its part")]
+
+use segue_engine::continuation::{Continuation, Sampling};
+use segue_engine::models::{LoadRequest, Models};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// ONNX Runtime, as `cargo xtask runtime` leaves it, unless `SEGUE_RUNTIME` says otherwise.
+pub fn runtime() -> Option<PathBuf> {
+    if std::env::var_os("SEGUE_RUNTIME").is_some() {
+        return None;
+    }
+    let library = root().join("target/runtime/cpu").join(segue_engine::platform::RUNTIME_LIBRARY);
+    assert!(library.exists(), "{} is missing: run `cargo xtask runtime` first", library.display());
+    Some(library)
+}
+
+/// A pack of random weights, 300 KB: every graph and every rule of the format, no music.
+pub fn tiny_pack() -> PathBuf {
+    root().join("assets/test/tiny-pack")
+}
+
+/// The pack that ships.
+pub fn shipped_pack() -> PathBuf {
+    root().join("assets/packs/first")
+}
+
+pub fn load(pack: PathBuf) -> Arc<Models> {
+    Models::load(&LoadRequest { pack: Some(pack), runtime: runtime(), ..LoadRequest::default() }).unwrap()
+}
+
+/// Something like a chord that is struck twice a second, stereo, left louder.
+pub fn chords(rate: u32, seconds: f32) -> Vec<Vec<f32>> {
+    let n = (rate as f32 * seconds) as usize;
+    let sample = |i: usize| {
+        let t = i as f32 / rate as f32;
+        let decay = (-(t % 0.5) * 6.0).exp();
+        [220.0, 277.2, 329.6].iter().map(|f| (std::f32::consts::TAU * f * t).sin()).sum::<f32>() * decay * 0.2
+    };
+    vec![(0..n).map(sample).collect(), (0..n).map(|i| sample(i) * 0.5).collect()]
+}
+
+pub fn rms(x: &[f32]) -> f32 {
+    (x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / x.len().max(1) as f64).sqrt() as f32
+}
+
+/// Steps until there are `seconds` of stereo audio.
+pub fn play_on(continuation: &mut Continuation, sampling: &Sampling, rate: u32, seconds: f32) -> [Vec<f32>; 2] {
+    let mut audio = [Vec::new(), Vec::new()];
+    while audio[0].len() < (seconds * rate as f32) as usize {
+        let made = continuation.step(sampling).unwrap();
+        for (audio, made) in audio.iter_mut().zip(made) {
+            audio.extend(made);
+        }
+    }
+    audio
+}

@@ -1,0 +1,286 @@
+//! What one does: the big button and the transport, the knobs, the small settings, the levels.
+
+use super::icons::Icon;
+use super::knob::Knob;
+use super::theme::{self, SMALL};
+use super::view::{Act, Acts, Control, Desk, Key, View, seconds};
+use super::widgets::{Fader, Tile, field, focus_ring, link, switch, text_in, width_of};
+use egui::{Align2, Color32, CursorIcon, Id, Rect, Sense, Ui, pos2, vec2};
+use segue_engine::command::Command;
+use segue_engine::status::Activity;
+use std::time::{Duration, Instant};
+
+/// A second press within this time of the first is a double-click, not a cancel.
+const DOUBLE_CLICK: Duration = Duration::from_millis(450);
+
+const KNOBS: [(&str, Key, &str); 3] = [
+    (
+        "semantic",
+        Key::Ideas,
+        "How freely Segue invents: melody, harmony, where the music goes. Temperature of the semantic stage; 0 always \
+         takes the likeliest idea.",
+    ),
+    (
+        "coarse",
+        Key::Touch,
+        "How freely it plays them: touch, dynamics, timing, tone. Temperature of the coarse acoustic stage.",
+    ),
+    (
+        "fine",
+        Key::Detail,
+        "How freely it fills in the finest detail of the sound: hammers, strings, the room. Temperature of the fine \
+         acoustic stage.",
+    ),
+];
+
+/// Draws the row.
+pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
+    let width = rect.width();
+    let gap = if width < 780.0 { 14.0 } else { 26.0 };
+    let stages = view.status.pack.as_ref().map(|pack| &pack.stages);
+    let knobs: Vec<_> =
+        KNOBS.iter().filter(|(id, ..)| stages.is_none_or(|stages| stages.iter().any(|stage| stage == id))).collect();
+
+    let capture = Rect::from_min_size(rect.min, vec2((width * 0.245).clamp(174.0, 250.0), rect.height()));
+    let dials_width = 3.0 * (width * 0.092).clamp(60.0, 92.0);
+    let each = dials_width / knobs.len().max(1) as f32;
+    let dials = Rect::from_min_size(
+        pos2(capture.right() + gap, rect.top()),
+        vec2(dials_width, rect.height()),
+    );
+    let mixer_width = (width * 0.225).clamp(166.0, 240.0);
+    let mixer = Rect::from_min_max(pos2(rect.right() - mixer_width, rect.top()), rect.max);
+    let room = mixer.left() - gap - (dials.right() + gap);
+    let small = Rect::from_min_size(
+        pos2(dials.right() + gap + (room - 160.0).max(0.0) / 2.0, rect.top()),
+        vec2(room.min(160.0), rect.height()),
+    );
+
+    trigger(ui, capture, view, desk, acts);
+    for (index, (id, key, hint)) in knobs.into_iter().enumerate() {
+        let place = Rect::from_min_size(pos2(dials.left() + index as f32 * each, dials.top()), vec2(each, dials.height()));
+        let knob = Knob { control: view.control(*key), name: theme::stage_name(id), hint, color: theme::stage_color(id) };
+        knob.show(ui, place, desk, acts);
+    }
+    settings(ui, small, view, desk, acts);
+    levels(ui, mixer, view, desk, acts);
+}
+
+/// Pulls the trigger, and remembers when.
+pub(super) fn pull(desk: &mut Desk, acts: &mut Acts) {
+    desk.pulled = Some(Instant::now());
+    acts.push(Act::Capture);
+}
+
+/// The big button, and under it what to do with the selected take.
+fn trigger(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
+    let tiles_height = 46.0;
+    let button = Rect::from_min_max(rect.min, pos2(rect.right(), rect.bottom() - tiles_height - 8.0));
+    if view.busy() { cancel(ui, button, view, desk, acts) } else { capture(ui, button, view, desk, acts) }
+
+    let take = view.selected();
+    let playable = take.is_some_and(|take| take.playable);
+    let playing = view.status.playing.is_some();
+    let row = Rect::from_min_max(pos2(rect.left(), rect.bottom() - tiles_height), rect.max);
+    let width = (row.width() - 3.0 * 6.0) / 4.0;
+    let place = |index: usize| Rect::from_min_size(pos2(row.left() + index as f32 * (width + 6.0), row.top()), vec2(width, row.height()));
+    let play = if playing {
+        Tile { icon: Icon::Stop, word: "Stop", hint: "Stop playing (P).", enabled: true, lit: true }
+    } else {
+        Tile { icon: Icon::Play, word: "Play", hint: "Play the selected take from its beginning (P).", enabled: playable, lit: false }
+    };
+    if play.show(ui, place(0)) {
+        acts.push(Act::TogglePlay);
+    }
+    let retry = Tile {
+        icon: Icon::Retry,
+        word: "Retry",
+        hint: "Continue the same prompt again, another way (R). With a seed set, it uses that seed.",
+        enabled: playable && view.status.activity == Activity::Ready,
+        lit: false,
+    };
+    if retry.show(ui, place(1)) {
+        acts.send(Command::Retry);
+    }
+    let kept = take.is_some_and(|take| take.kept);
+    let keep = Tile {
+        icon: if kept { Icon::StarFilled } else { Icon::Star },
+        word: "Keep",
+        hint: "Mark the selected take as worth keeping.",
+        enabled: take.is_some(),
+        lit: kept,
+    };
+    if keep.show(ui, place(2))
+        && let Some(take) = take
+    {
+        acts.send(Command::Keep(take.id, !take.kept));
+    }
+    let export = Tile {
+        icon: Icon::Export,
+        word: "Export",
+        hint: "Write the selected take to a WAV file. The line at the bottom says where.",
+        enabled: playable && take.is_some_and(|take| view.status.generating != Some(take.id)),
+        lit: false,
+    };
+    if export.show(ui, place(3))
+        && let Some(take) = take
+    {
+        acts.push(Act::Export(take.id));
+    }
+}
+
+fn capture(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
+    let ready = view.status.activity == Activity::Ready;
+    let recording = view.control(Key::Mode).index() == 1;
+    let response = ui.interact(rect, Id::unique("segue capture"), if ready { Sense::click() } else { Sense::hover() });
+    // At the press, not at the release: this is played, not filled in.
+    let pressed = response.is_pointer_button_down_on() && ui.input(|input| input.pointer.primary_pressed());
+    let by_keyboard = response.clicked() && !ui.input(|input| input.pointer.primary_released());
+    if ready && (pressed || by_keyboard) {
+        pull(desk, acts);
+    }
+    let lit = ready && response.hovered();
+    let (fill, ink, less) = match (ready, lit) {
+        (true, false) => (theme::BRASS, theme::ON_BRASS, Color32::from_rgb(0x58, 0x40, 0x1c)),
+        (true, true) => (theme::BRASS_LIT, theme::ON_BRASS, Color32::from_rgb(0x58, 0x40, 0x1c)),
+        (false, _) => (theme::RAISED, theme::MUTED, theme::MUTED),
+    };
+    let below = match view.status.activity {
+        Activity::Asleep => "waiting for the host".to_owned(),
+        Activity::Loading => "loading the model…".to_owned(),
+        Activity::Unable => "no model to continue with".to_owned(),
+        _ if recording => format!("records {}, then plays on", seconds(view.prompt_seconds)),
+        _ => format!("continues the last {}", seconds(view.prompt_seconds)),
+    };
+    ui.painter().rect_filled(rect, 10.0, fill);
+    focus_ring(ui, &response, rect, 10.0);
+    words(ui, rect, "Capture & Continue", ink, &below, less);
+    super::widgets::describe(&response, ready, "Capture and Continue");
+    let hint = match (&view.status.problem, ready) {
+        (Some(problem), false) => problem.what.clone(),
+        (None, false) => "Not ready yet.".to_owned(),
+        (_, true) => "Continue what I play (Space). Also a parameter to automate, and a MIDI note.".to_owned(),
+    };
+    let response = if ready { response.on_hover_cursor(CursorIcon::PointingHand) } else { response };
+    response.on_hover_text(hint);
+}
+
+fn cancel(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: &mut Acts) {
+    let response = ui.interact(rect, Id::unique("segue cancel"), Sense::click());
+    if response.clicked() && desk.pulled.is_none_or(|pulled| pulled.elapsed() > DOUBLE_CLICK) {
+        acts.send(Command::Cancel);
+    }
+    let painter = ui.painter();
+    painter.rect_filled(rect, 10.0, if response.hovered() { theme::LIFTED } else { theme::RAISED });
+    let progress = view.status.progress.as_ref();
+    let share = progress.and_then(|progress| Some((progress.seconds / progress.total_seconds?).clamp(0.0, 1.0) as f32));
+    if let Some(share) = share {
+        let done = painter.with_clip_rect(rect.with_max_x(rect.left() + rect.width() * share));
+        done.rect_filled(rect, 10.0, theme::RAISED.lerp_to_gamma(theme::BRASS, 0.38));
+    }
+    let below = match (view.status.activity, progress) {
+        (Activity::Recording, _) => format!("recording {}", seconds(view.prompt_seconds)),
+        (Activity::Generating, Some(progress)) => match progress.total_seconds {
+            Some(total) => format!("{} of {}", seconds(progress.seconds), seconds(total)),
+            None => format!("{}, until you stop", seconds(progress.seconds)),
+        },
+        _ => "reading what you played…".to_owned(),
+    };
+    focus_ring(ui, &response, rect, 10.0);
+    words(ui, rect, "Cancel", theme::TEXT, &below, theme::TEXT);
+    super::widgets::describe(&response, true, "Cancel");
+    response
+        .on_hover_cursor(CursorIcon::PointingHand)
+        .on_hover_text("Stop here (Esc). What has been made so far stays as a take.");
+}
+
+fn words(ui: &Ui, rect: Rect, above: &str, ink: Color32, below: &str, less: Color32) {
+    let middle = rect.center();
+    let upper = Rect::from_center_size(middle - vec2(0.0, 10.0), vec2(rect.width() - 12.0, 24.0));
+    let lower = Rect::from_center_size(middle + vec2(0.0, 13.0), vec2(rect.width() - 16.0, 18.0));
+    let fits = |size: &f32| width_of(ui.painter(), above, theme::medium(*size)) <= upper.width();
+    let size = [18.0, 17.0, 16.0].into_iter().find(fits).unwrap_or(15.0);
+    text_in(ui.painter(), upper, Align2::CENTER_CENTER, above, theme::medium(size), ink);
+    text_in(ui.painter(), lower, Align2::CENTER_CENTER, below, theme::font(BODY_BELOW), less);
+}
+
+const BODY_BELOW: f32 = 12.5;
+
+/// Focus, seed, trigger note.
+fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
+    let step = ((rect.height() - 25.0) / 3.0).min(42.0);
+    let mut row = |ui: &mut Ui, top: f32, control: &Control, name: &str, hint: &str| {
+        let line = Rect::from_min_size(rect.min + vec2(0.0, top), vec2(rect.width(), 25.0));
+        let value = Rect::from_min_max(pos2(line.right() - (rect.width() - 58.0).clamp(46.0, 74.0), line.top()), line.max);
+        text_in(ui.painter(), line.with_max_x(value.left() - 2.0), Align2::LEFT_CENTER, name, theme::font(SMALL), theme::MUTED);
+        field(ui, value, control, name, hint, desk, acts);
+    };
+    row(
+        ui,
+        0.0,
+        view.control(Key::Focus),
+        "Focus",
+        "How far Segue strays from the likely: it chooses among the likeliest continuations that together have this \
+         probability (top-p).",
+    );
+    row(
+        ui,
+        step,
+        view.control(Key::Seed),
+        "Seed",
+        "The number the dice start from. 0: a new one for every take. The same seed with the same prompt and settings \
+         gives the same take (on the CPU).",
+    );
+    let hint = "A MIDI note that presses Capture & Continue, at its exact sample.";
+    row(ui, rect.height() - 25.0, view.control(Key::TriggerNote), "MIDI note", hint);
+    let below = Rect::from_min_size(rect.min + vec2(0.0, step + 27.0), vec2(rect.width(), 18.0));
+    if let Some(take) = view.selected() {
+        let seed = view.control(Key::Seed);
+        let steps = seed.steps.unwrap_or(9999).max(1);
+        if seed.index() as u64 == take.seed {
+            text_in(ui.painter(), below, Align2::RIGHT_CENTER, "as in this take", theme::font(SMALL), theme::MUTED);
+        } else if take.seed <= steps as u64
+            && link(
+                ui,
+                below,
+                Align2::RIGHT_CENTER,
+                Id::unique("segue use seed"),
+                &format!("use {}", take.seed),
+                "Use the selected take's seed for the next takes.",
+            )
+        {
+            acts.set(Key::Seed, take.seed as f32 / steps as f32);
+        }
+    }
+}
+
+/// What is heard of each.
+fn levels(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
+    let step = ((rect.height() - 25.0) / 2.0).clamp(42.0, 60.0);
+    let place = |index: f32| Rect::from_min_size(rect.min + vec2(0.0, index * step), vec2(rect.width(), 38.0));
+    let input = Fader {
+        control: view.control(Key::Dry),
+        name: "Input",
+        hint: "How loud your playing passes through.",
+        color: theme::SLATE,
+        needle: desk.input,
+    };
+    input.show(ui, place(0.0), desk, acts);
+    let wet = Fader {
+        control: view.control(Key::Wet),
+        name: "Continuation",
+        hint: "How loud Segue plays.",
+        color: theme::BRASS,
+        needle: desk.wet,
+    };
+    wet.show(ui, place(1.0), desk, acts);
+    let row = Rect::from_min_max(pos2(rect.left(), rect.bottom() - 25.0), rect.max);
+    switch(
+        ui,
+        row,
+        view.control(Key::Duck),
+        "Mute input while playing",
+        "Silences the input while a take plays, so that only one piano is heard.",
+        acts,
+    );
+}

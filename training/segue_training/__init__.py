@@ -1,0 +1,1 @@
+"""Training of Segue: sound and sequence models, and the writing of packs."""

@@ -1,0 +1,77 @@
+"""Continue a recording with a pack, in Python: prompt in, what follows out, and a few figures about it.
+
+python -m segue_training.continue --pack PACK --prompt bach.flac --seconds 16 --out bach_continued.wav
+python -m segue_training.continue --pack PACK --prompt a.flac b.flac --out FOLDER --sweep
+"""
+
+import argparse
+import itertools
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from .evaluate import Report, compare, resample
+from .runtime import Dials, Pack
+
+
+def read_prompt(path: Path, rate: int, seconds: float) -> np.ndarray:
+    """The first seconds of a file, mono, at the pack's rate."""
+    audio, found = soundfile.read(path, always_2d=True)
+    return resample(audio[: int(seconds * found)].mean(axis=1), found, rate)
+
+
+def continue_file(
+    pack: Pack, path: Path, out: Path | None, arguments: argparse.Namespace, dials: dict[str, Dials]
+) -> Report:
+    """Continue one file; `out` gets prompt and continuation."""
+    prompt = read_prompt(path, pack.sample_rate, arguments.prompt_seconds)
+    made = pack.continue_prompt(prompt, arguments.seconds, dials, arguments.seed)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(out, np.concatenate([prompt, made.audio]).clip(-1, 1), pack.sample_rate)
+    return compare(prompt, made, pack.sample_rate)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--prompt", type=Path, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, help="a .wav for one prompt, a folder for several")
+    parser.add_argument("--prompt-seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=16.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--temperature", type=float, nargs="+", help="one per stage; the manifest's by default")
+    parser.add_argument("--top-p", type=float)
+    parser.add_argument("--sweep", action="store_true", help="try a grid of temperatures and report means, no audio")
+    arguments = parser.parse_args()
+    pack = Pack(arguments.pack, arguments.threads)
+    dials = pack.dials()
+    for dial, temperature in zip(dials.values(), arguments.temperature or (), strict=False):
+        dial.temperature = temperature
+    for dial in dials.values():
+        dial.top_p = arguments.top_p or dial.top_p
+    if arguments.sweep:
+        sweep(pack, arguments, dials)
+        return
+    print(Report.header())
+    for path in arguments.prompt:
+        out = arguments.out
+        if out is not None and out.suffix != ".wav":
+            out = out / f"{path.stem}.wav"
+        print(continue_file(pack, path, out, arguments, dials).line(path.stem), flush=True)
+
+
+def sweep(pack: Pack, arguments: argparse.Namespace, dials: dict[str, Dials]) -> None:
+    """Mean figures over all prompts for a grid of semantic and coarse temperatures."""
+    print(Report.header())
+    for semantic, coarse in itertools.product((0.6, 0.8, 0.95), (0.6, 0.8, 0.95)):
+        dials["semantic"].temperature, dials["coarse"].temperature = semantic, coarse
+        reports = [continue_file(pack, path, None, arguments, dials) for path in arguments.prompt]
+        print(Report.mean(reports).line(f"T {semantic} {coarse}"), flush=True)
+
+
+if __name__ == "__main__":
+    main()

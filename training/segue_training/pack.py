@@ -1,0 +1,124 @@
+"""Write a pack: stage graphs, tokenizers, manifest and model card.
+
+python -m segue_training.pack --preset tiny --random --out DIR
+python -m segue_training.pack --preset first --work WORK --data DATA --out DIR
+"""
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from . import card, manifest
+from .checkpoint import Progress, checkpoint_path, load
+from .export_tokenizers import Tokenizers, export_random, export_trained
+from .presets import PRESETS, Preset
+from .quantize import ship_stage, ship_tokenizer
+from .stage_graph import export
+from .stages import Stage, build
+
+VERSION = "0.1.0"
+
+
+def random_stages(preset: Preset, seed: int) -> dict[str, Stage]:
+    """Untrained models, the same for the same seed."""
+    torch.manual_seed(seed)
+    return {stage.id: build(stage.config).eval() for stage in preset.stages}
+
+
+def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[str, Progress]]:
+    """Averaged weights and progress of every stage."""
+    found = {stage.id: load(checkpoint_path(work, stage.id)) for stage in preset.stages}
+    for stage in preset.stages:
+        if replace_dropout(found[stage.id].config) != replace_dropout(stage.config):
+            raise ValueError(f"the checkpoint of {stage.id} was not trained with preset {preset.name}")
+    return {key: value.stage() for key, value in found.items()}, {key: value.progress for key, value in found.items()}
+
+
+def replace_dropout(config: Any) -> Any:
+    """A configuration as far as its graph is concerned."""
+    if hasattr(config, "temporal"):
+        depth = config.depth and replace(config.depth, dropout=0.0)
+        return replace(config, temporal=replace(config.temporal, dropout=0.0), depth=depth)
+    return replace(config, dropout=0.0)
+
+
+def write_pack(
+    out: Path,
+    preset: Preset,
+    stages: dict[str, Stage],
+    tokenizers: Tokenizers,
+    model_card: str,
+    data: Path | None,
+    random: bool,
+) -> None:
+    """Write all files, the manifest last; whatever was in `out` is replaced."""
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    names: list[str] = []
+
+    def write(name: str, model: onnx.ModelProto) -> str:
+        onnx.save(model, out / name)
+        names.append(name)
+        return name
+
+    for name, graph in tokenizers.graphs.items():
+        write(name, ship_tokenizer(graph))
+    sections = [
+        manifest.stage_section(stage, write(f"stage_{stage.id}.onnx", ship_stage(export(stages[stage.id]))))
+        for stage in preset.stages
+    ]
+    (out / manifest.MODEL_CARD).write_text(model_card, encoding="utf-8")
+    described = {
+        "format": manifest.FORMAT,
+        "name": preset.name,
+        "version": VERSION,
+        "title": preset.title,
+        "license": "CC0-1.0" if random else card.LICENSE,
+        "credits": card.credits(data),
+        "training_data": card.training_data(data),
+        "audio": tokenizers.audio,
+        "codec": tokenizers.codec,
+        "semantic": tokenizers.semantic,
+        "stage": sections,
+        "file": [manifest.file_section(out / name) for name in (*names, manifest.MODEL_CARD)],
+    }
+    (out / manifest.MANIFEST).write_text(manifest.to_toml(described), encoding="utf-8")
+    found = manifest.problems(out)
+    if found:
+        raise RuntimeError(f"the pack just written is broken: {found}")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--random", action="store_true", help="untrained weights")
+    source.add_argument("--work", type=Path, help="folder with checkpoints/")
+    parser.add_argument("--data", type=Path, help="folder with midi/LICENSES.tsv, for credits")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    preset = PRESETS[arguments.preset]
+    if arguments.random:
+        tokenizers, progress = export_random(preset.name, arguments.seed), {}
+        stages = random_stages(preset, arguments.seed)
+    else:
+        if arguments.data is None:
+            parser.error("a trained pack needs --data for its credits")
+        tokenizers = export_trained(arguments.work, half=False)
+        stages, progress = trained_stages(preset, arguments.work)
+    text = card.model_card(preset, VERSION, arguments.data, progress, tokenizers.notes, arguments.random)
+    write_pack(arguments.out, preset, stages, tokenizers, text, arguments.data, arguments.random)
+    size = sum(path.stat().st_size for path in arguments.out.iterdir())
+    print(f"{arguments.out}: {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

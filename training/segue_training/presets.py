@@ -1,0 +1,81 @@
+"""Sizes of the sequence models of each pack."""
+
+from dataclasses import dataclass
+
+from .stages import AutoregressiveConfig, ParallelConfig, StageConfig
+from .transformer import TransformerShape
+
+
+@dataclass(frozen=True)
+class StagePreset:
+    """A stage with the place it takes in the chain and the sampling it likes."""
+
+    id: str
+    config: StageConfig
+    writes: str
+    first_codebook: int
+    temperature: float
+    top_p: float
+    condition_stream: str | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All stages of a pack, in order."""
+
+    name: str
+    title: str
+    stages: tuple[StagePreset, ...]
+
+    def stage(self, wanted: str) -> StagePreset:
+        """The stage with this id."""
+        return next(stage for stage in self.stages if stage.id == wanted)
+
+
+def _chain(
+    name: str,
+    title: str,
+    temporal: TransformerShape,
+    depth: TransformerShape,
+    fine: ParallelConfig,
+    semantic_cardinality: int,
+    context: int,
+) -> Preset:
+    """Semantic → coarse (the books that fine is given) → fine."""
+    semantic = AutoregressiveConfig(1, semantic_cardinality, context, fine.candidates, temporal)
+    coarse = AutoregressiveConfig(
+        fine.given, fine.cardinality, context, fine.candidates, temporal, depth, semantic_cardinality, (0, 1, 2)
+    )
+    return Preset(
+        name,
+        title,
+        (
+            StagePreset("semantic", semantic, "semantic", 0, temperature=0.6, top_p=0.95),
+            StagePreset("coarse", coarse, "acoustic", 0, temperature=0.8, top_p=0.95, condition_stream="semantic"),
+            StagePreset("fine", fine, "acoustic", fine.given, temperature=0.6, top_p=0.95),
+        ),
+    )
+
+
+PRESETS = {
+    "first": _chain(
+        "first",
+        "First light",
+        temporal=TransformerShape(256, layers=6, heads=4, head_dim=64, dropout=0.0),
+        depth=TransformerShape(256, layers=2, heads=4, head_dim=64, dropout=0.0),
+        fine=ParallelConfig(given=4, codebooks=4, cardinality=1024, candidates=64, width=256, blocks=4),
+        semantic_cardinality=1024,
+        context=512,
+    ),
+    "tiny": _chain(
+        "tiny",
+        "Tiny",
+        temporal=TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2),
+        depth=TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2),
+        fine=ParallelConfig(
+            given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2
+        ),
+        semantic_cardinality=32,
+        context=128,
+    ),
+}

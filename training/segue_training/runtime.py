@@ -1,0 +1,276 @@
+"""A pack at work, in numpy and ONNX Runtime alone: docs/pack.md in its shortest form, the reference of the engine."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from . import manifest
+from .token_data import condition_window
+
+
+def analyse(audio: np.ndarray, hop: int, frames: int, n_fft: int, bins: int, look_ahead: int) -> np.ndarray:
+    """audio [N] → spectrum [1, frames, bins, 2]; samples before 0 and behind N are silence."""
+    start = hop + look_ahead - n_fft
+    padded = np.concatenate([np.zeros(max(0, -start)), audio, np.zeros(max(0, frames * hop + look_ahead - len(audio)))])
+    places = (np.arange(frames) * hop + max(0, start))[:, None] + np.arange(n_fft)
+    spectrum = np.fft.rfft(padded[places] * _hann(n_fft))[:, :bins] / np.sqrt(n_fft)
+    return np.stack([spectrum.real, spectrum.imag], axis=-1)[None].astype(np.float32)
+
+
+def synthesise(spectrum: np.ndarray, samples: int, n_fft: int, hop: int, offset: int) -> np.ndarray:
+    """spectrum [1, S, n_fft/2 + 1, 2] → audio [samples] from sample 0 on."""
+    window = _hann(n_fft)
+    pieces = np.fft.irfft(spectrum[0, ..., 0] + 1j * spectrum[0, ..., 1], n_fft) * np.sqrt(n_fft) * window
+    added = np.zeros(len(pieces) * hop + n_fft)
+    for index, piece in enumerate(pieces):
+        added[index * hop : index * hop + n_fft] += piece
+    steady = np.array([(window[phase::hop] ** 2).sum() for phase in range(hop)])
+    added /= np.resize(steady, len(added))
+    placed = np.zeros(samples)
+    source = added[max(0, -offset) :][: samples - max(0, offset)]
+    placed[max(0, offset) : max(0, offset) + len(source)] = source
+    return placed
+
+
+def _hann(n_fft: int) -> np.ndarray:
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+
+
+@dataclass
+class Dials:
+    """How a stage is sampled."""
+
+    temperature: float
+    top_p: float
+
+    def inputs(self, shape: tuple[int, ...], random: np.random.Generator) -> dict[str, np.ndarray]:
+        """noise, inv_temperature and top_p of one run."""
+        greedy = self.temperature == 0
+        noise = np.zeros(shape) if greedy else random.gumbel(size=shape)
+        return {
+            "noise": noise.astype(np.float32),
+            "inv_temperature": np.array(1 if greedy else 1 / self.temperature, np.float32),
+            "top_p": np.array(1 if greedy else self.top_p, np.float32),
+        }
+
+
+@dataclass
+class Timing:
+    """What a stage did and how long it took."""
+
+    steps: int = 0
+    prefill_ms: float = 0.0
+    total_ms: float = 0.0
+    log_probs: list[float] = field(default_factory=list)
+
+    @property
+    def ms_per_step(self) -> float:
+        return self.total_ms / max(1, self.steps)
+
+
+class Stateful:
+    """A graph whose `state_*` are carried from run to run."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._outputs = [output.name for output in session.get_outputs()]
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new stream."""
+        self._state = {
+            i.name: np.zeros(i.shape, np.float32) for i in self._session.get_inputs() if i.name.startswith("state_")
+        }
+
+    def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """One chunk."""
+        found = dict(zip(self._outputs, self._session.run(None, inputs | self._state), strict=True))
+        self._state = {name: found[f"next_{name}"] for name in self._state}
+        return found
+
+
+class Autoregressive:
+    """An autoregressive stage with its caches, each one buffer bound as both past and present."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, described: dict[str, Any]) -> None:
+        self._session, self.described = session, described
+        self.total = 0
+        self._binding = session.io_binding()
+        shape = (1, described["heads"], described["context"], described["head_dim"])
+        self._kept = []
+        for layer in range(described["layers"]):
+            for kind in ("key", "value"):
+                cache = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32))
+                self._kept.append(cache)
+                self._binding.bind_ortvalue_input(f"past_{kind}_{layer}", cache)
+                self._binding.bind_ortvalue_output(f"present_{kind}_{layer}", cache)
+
+    def run(self, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """codes [1, S, C] and the rest → the sampled frame [C] and its log-probabilities [C]."""
+        self.total += inputs["codes"].shape[1]
+        inputs["total"] = np.array(self.total, np.int32)
+        inputs["seqlens_k"] = np.array([self.total - 1], np.int32)
+        for name, value in inputs.items():
+            self._binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        self._binding.bind_output("sampled")
+        self._binding.bind_output("log_prob")
+        self._session.run_with_iobinding(self._binding)
+        sampled, log_prob = self._binding.get_outputs()[-2:]
+        return sampled.numpy()[0], log_prob.numpy()[0]
+
+    def generate(
+        self, frames: np.ndarray, until: int, condition: Any, dials: Dials, random: np.random.Generator, timing: Timing
+    ) -> np.ndarray:
+        """frames [T, C] → [until, C]. `condition(positions)` gives cond [S, W] of absolute frames, or is None."""
+        books, context = self.described["codebooks"], self.described["context"]
+        begin = np.full((1, books), self.described["cardinality"])
+        frames = frames.astype(np.int64)
+        self.total = 0
+        while len(frames) < until:
+            clock = time.perf_counter()
+            fresh = self.total == 0 or self.total == context
+            if fresh:
+                self.total = 0
+                kept = frames[max(0, len(frames) - context // 2) :] if len(frames) >= context else frames
+                codes = np.concatenate([begin, kept])
+            else:
+                codes = frames[-1:]
+            inputs = {"codes": codes[None]} | dials.inputs((1, books, self.described["candidates"]), random)
+            if condition is not None:
+                inputs["cond"] = condition(np.arange(len(frames) - len(codes) + 1, len(frames) + 1))[None]
+            sampled, log_prob = self.run(inputs)
+            frames = np.concatenate([frames, sampled[None]])
+            elapsed = (time.perf_counter() - clock) * 1e3
+            if fresh:
+                timing.prefill_ms += elapsed
+            else:
+                timing.steps += 1
+                timing.total_ms += elapsed
+            timing.log_probs.append(float(log_prob.mean()))
+        return frames
+
+
+@dataclass
+class Continuation:
+    """Everything that a run made."""
+
+    audio: np.ndarray
+    """What follows the prompt, at the pack's rate and the prompt's level."""
+    codes: np.ndarray
+    """[T, Q] of prompt and continuation"""
+    semantic: np.ndarray
+    prompt_frames: int
+    timings: dict[str, Timing]
+
+
+class Pack:
+    """A verified pack with its sessions."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        found = manifest.problems(folder)
+        if found:
+            raise ValueError(f"{folder}: {found}")
+        self.manifest = manifest.read(folder)
+        self._folder, self._threads = folder, threads
+        self.sample_rate = self.manifest["audio"]["sample_rate"]
+        codec = self.manifest["codec"]
+        self._encoder = Stateful(self._session(codec["encoder"]["graph"]))
+        self._decoder = Stateful(self._session(codec["decoder"]["graph"]))
+        self._tokenizer = Stateful(self._session(self.manifest["semantic"]["graph"]))
+        self.stages = {stage["id"]: stage for stage in self.manifest["stage"]}
+        self._sessions = {key: self._session(stage["graph"]) for key, stage in self.stages.items()}
+
+    def _session(self, name: str) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return onnxruntime.InferenceSession(str(self._folder / name), options, ["CPUExecutionProvider"])
+
+    def dials(self) -> dict[str, Dials]:
+        """The defaults of the manifest."""
+        return {key: Dials(stage["temperature"], stage["top_p"]) for key, stage in self.stages.items()}
+
+    def gain(self, prompt: np.ndarray) -> float:
+        """What brings the prompt to the pack's level, within ±40 dB."""
+        level = 20 * np.log10(np.sqrt(np.mean(prompt**2)) + 1e-12)
+        return 10 ** (np.clip(self.manifest["audio"]["level_dbfs"] - level, -40, 40) / 20)
+
+    def encode(self, audio: np.ndarray) -> np.ndarray:
+        """Levelled audio → codes [T, Q] of all frames that are fully known."""
+        codec = self.manifest["codec"]
+        return self._tokens(self._encoder, audio, codec["hop"], codec["encoder"]["analysis"], "codes")
+
+    def semantic(self, audio: np.ndarray) -> np.ndarray:
+        """Levelled audio → semantic tokens [N] that are fully known."""
+        described = self.manifest["semantic"]
+        return self._tokens(self._tokenizer, audio, described["hop"], described["analysis"], "tokens")
+
+    @staticmethod
+    def _tokens(graph: Stateful, audio: np.ndarray, hop: int, analyses: list[dict[str, int]], name: str) -> np.ndarray:
+        frames = max(0, (len(audio) - max(a["look_ahead"] for a in analyses)) // hop)
+        spectra = {f"spectrum_{i}": analyse(audio, hop, frames, **a) for i, a in enumerate(analyses)}
+        graph.reset()
+        return graph.run(**spectra)[name][0]
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Codes [T, Q] → levelled audio [T · hop]."""
+        codec = self.manifest["codec"]
+        self._decoder.reset()
+        found = self._decoder.run(codes=codes[None])
+        samples = len(codes) * codec["hop"]
+        parts = enumerate(codec["decoder"]["synthesis"])
+        return sum(synthesise(found[f"spectrum_{i}"], samples, **synthesis) for i, synthesis in parts)
+
+    def continue_prompt(self, prompt: np.ndarray, seconds: float, dials: dict[str, Dials], seed: int) -> Continuation:
+        """prompt [N] at the pack's rate → what follows it."""
+        gain = self.gain(prompt)
+        known, semantic = self.encode(prompt * gain), self.semantic(prompt * gain)
+        hop, semantic_hop = self.manifest["codec"]["hop"], self.manifest["semantic"]["hop"]
+        ratio = semantic_hop // hop
+        wanted = -(-(len(prompt) + int(seconds * self.sample_rate)) // hop) + 4
+        timings = {key: Timing() for key in self.stages}
+        codes = known
+        for index, (key, stage) in enumerate(self.stages.items()):
+            random = np.random.default_rng([seed, index])
+            if stage["kind"] == "parallel":
+                codes = self._parallel(key, codes, known, dials[key], random, timings[key])
+                continue
+            runner = Autoregressive(self._sessions[key], stage)
+            if stage["writes"] == "semantic":
+                until = (wanted - 1) // ratio + 4
+                semantic = runner.generate(semantic[:, None], until, None, dials[key], random, timings[key])[:, 0]
+                continue
+            condition = None
+            if "condition" in stage:
+                offsets, unknown = tuple(stage["condition"]["offsets"]), self.manifest["semantic"]["cardinality"]
+
+                def condition(positions: np.ndarray, stream: np.ndarray = semantic) -> np.ndarray:
+                    return condition_window(stream, positions, ratio, offsets, unknown)
+
+            books = stage["codebooks"]
+            codes = runner.generate(known[:, :books], wanted, condition, dials[key], random, timings[key])
+        audio = self.decode(codes) / gain
+        length = int(seconds * self.sample_rate)
+        return Continuation(audio[len(prompt) : len(prompt) + length], codes, semantic, len(known), timings)
+
+    def _parallel(
+        self, key: str, codes: np.ndarray, known: np.ndarray, dials: Dials, random: np.random.Generator, timing: Timing
+    ) -> np.ndarray:
+        """codes [T, given] and the prompt's known books → [T, given + C]."""
+        stage = self.stages[key]
+        graph = Stateful(self._sessions[key])
+        first, books = stage["first_codebook"], stage["codebooks"]
+        clock = time.perf_counter()
+        shape = (1, len(codes), books, stage["candidates"])
+        found = graph.run(codes=codes[None, :, :first], **dials.inputs(shape, random))
+        timing.total_ms = (time.perf_counter() - clock) * 1e3
+        timing.steps = len(codes)
+        sampled = found["sampled"][0]
+        sampled[: len(known)] = known[:, first : first + books]
+        timing.log_probs += found["log_prob"][0, len(known) :].mean(axis=1).tolist()
+        return np.concatenate([codes[:, :first], sampled], axis=1)

@@ -1,0 +1,112 @@
+"""The semantic tokenizer: what is played, rather than how it sounds, at 25 tokens a second.
+
+It has the role of w2v-BERT in AudioLM (Borsos 2022): a network trained by masked prediction on piano audio without
+labels (BEST-RQ, Chiu 2022: the targets are random projections of the input, quantised), of which one middle layer's
+features are clustered; the cluster is the token. Unlike w2v-BERT it is causal, so that it can follow a player.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from .blocks import CausalConvNeXt, stream_blocks
+from .quantizer import nearest
+from .spectrum import Analysis, analyse
+
+LOWEST_HZ = 27.5
+LOG_FLOOR = 1e-5
+FEATURE_MEAN, FEATURE_SCALE = -6.0, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticConfig:
+    """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the clustering."""
+
+    sample_rate: int = 24000
+    hop: int = 960
+    cardinality: int = 1024
+    dim: int = 256
+    layers: int = 6
+    layer: int = 6
+    kernel: int = 7
+    bands_per_semitone: int = 2
+    level_removed: float = 0.7
+    analysis: Analysis = Analysis(4096, 1025, 1920)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> SemanticConfig:
+        return cls(**{**values, "analysis": Analysis(**values["analysis"])})
+
+
+def pitch_filters(config: SemanticConfig) -> torch.Tensor:
+    """Triangular filters [bins, bands] on a logarithmic axis from A0 to the highest bin, `bands_per_semitone` apart and
+    never narrower than the distance of two bins. Each has unit sum."""
+    resolution = config.sample_rate / config.analysis.n_fft
+    highest = resolution * (config.analysis.bins - 2)
+    bands = int(12 * config.bands_per_semitone * np.log2(highest / LOWEST_HZ))
+    centres = LOWEST_HZ * 2.0 ** (np.arange(bands) / (12 * config.bands_per_semitone))
+    half_width = np.maximum(centres * (2.0 ** (1 / (12 * config.bands_per_semitone)) - 1.0), resolution)
+    frequencies = resolution * np.arange(config.analysis.bins)[:, None]
+    filters = np.maximum(0.0, 1.0 - np.abs(frequencies - centres) / half_width)
+    return torch.from_numpy((filters / filters.sum(0)).astype(np.float32))
+
+
+class SemanticNetwork(nn.Module):
+    """Filterbank and causal blocks, up to the features that are clustered."""
+
+    def __init__(self, config: SemanticConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("filters", pitch_filters(config), persistent=False)
+        self.input = nn.Linear(self.filters.shape[1], config.dim)
+        self.blocks = nn.ModuleList(CausalConvNeXt(config.dim, config.kernel) for _ in range(config.layers))
+
+    def bands(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Spectrum [B, T, bins, 2] → log energies [B, T, bands], most of the frame's own level taken out."""
+        energy = torch.matmul(spectrum.square().sum(-1), self.filters)
+        bands = (torch.log(energy + LOG_FLOOR) - FEATURE_MEAN) / FEATURE_SCALE
+        return bands - self.config.level_removed * bands.mean(-1, keepdim=True)
+
+    def forward(self, bands: torch.Tensor) -> list[torch.Tensor]:
+        """Bands [B, T, bands] → the features [B, T, dim] after each block."""
+        x, features = self.input(bands), []
+        for block in self.blocks:
+            x = block(x)
+            features.append(x)
+        return features
+
+
+class SemanticTokenizer(nn.Module):
+    """The network up to its chosen layer and the nearest of `cardinality` centroids of (normalised) features."""
+
+    def __init__(self, config: SemanticConfig = SemanticConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.network = SemanticNetwork(config)
+        self.norm = nn.LayerNorm(config.dim, elementwise_affine=False)
+        self.register_buffer("centroids", torch.randn(config.cardinality, config.dim))
+
+    def features(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Spectrum [B, T, bins, 2] → the features that are clustered [B, T, dim]."""
+        return self.norm(self.network(self.network.bands(spectrum))[self.config.layer - 1].float())
+
+    def stream(self, spectrum: torch.Tensor, states: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Spectrum and states → tokens [B, T] and next states."""
+        x = self.network.input(self.network.bands(spectrum))
+        x, following = stream_blocks(self.network.blocks[: self.config.layer], x, states)
+        scores = torch.matmul(self.norm(x), self.centroids.t()) * 2.0 - self.centroids.square().sum(1)
+        return scores.argmax(-1), following
+
+    def tokens(self, audio: torch.Tensor) -> torch.Tensor:
+        """Audio [B, T · hop] → tokens [B, T]."""
+        with torch.autocast("cpu", enabled=False):
+            spectrum = analyse(audio.float(), self.config.analysis, self.config.hop)
+        features = self.features(spectrum)
+        return nearest(features.flatten(0, 1), self.centroids).view(features.shape[:2])

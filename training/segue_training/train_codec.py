@@ -1,0 +1,214 @@
+"""Trains the acoustic codec on rendered audio; resumes where it stopped.
+
+python -m segue_training.train_codec --work WORK --minutes 30
+python -m segue_training.train_codec --work WORK --minutes 20 --finish --adversarial-minutes 20
+
+The second form goes on from the finished codec and trains its decoder alone: codes already made stay valid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+
+from .audio_data import Clips, evaluation_clips
+from .codec import Codec, CodecConfig
+from .discriminator import Discriminator
+from .losses import figures, spectral_loss, transform_loss
+from .optimiser import Optimiser
+
+BATCH, ADVERSARIAL_BATCH = 12, 6
+CLIP_FRAMES = 64
+GAIN_DB = 6.0
+UNQUANTISED_STEPS = 80
+INITIAL_LATENTS = 24000
+SAVE_SECONDS = 120.0
+EVALUATE_SECONDS = 180.0
+ADVERSARIAL_WEIGHT = 0.15
+MATCHING_WEIGHT = 0.5
+FINISH_RATE = 0.4
+
+
+def load_codec(path: Path) -> Codec:
+    """The codec of a checkpoint, ready for use."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    codec = Codec(CodecConfig.from_dict(state["config"]))
+    codec.load_state_dict(state["model"])
+    return codec.eval()
+
+
+@torch.no_grad()
+def evaluate(codec: Codec, clips: torch.Tensor, books: int) -> dict[str, float]:
+    """Mean figures over clips [N, L] decoded from the first `books` codebooks, and the codebook use."""
+    codec.eval()
+    totals: dict[str, float] = {}
+    hop, edge = codec.config.hop, codec.edge
+    clips = clips[:, : clips.shape[1] // hop * hop]
+    used = []
+    for clip in clips:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            codes = codec.encode(clip[None])
+        used.append(codes[0].clone())
+        codes[..., books:] = codec.config.cardinality
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            spectra = codec.decoder(codec.quantizer.decode(codes))
+        decoded = codec.synthesise(spectra, clip.shape[0])
+        for name, value in figures(clip[None, edge:-edge], decoded[:, edge:-edge]).items():
+            totals[name] = totals.get(name, 0.0) + value / len(clips)
+    codes = torch.cat(used)
+    use = [len(codes[:, book].unique()) / codec.config.cardinality for book in range(codec.config.books)]
+    codec.train()
+    return {**totals, "codebook_use": sum(use) / len(use)}
+
+
+class Training:
+    """One training: the codec, its optimisers and how far they are."""
+
+    def __init__(self, work: Path, minutes: float, adversarial_minutes: float, finish: bool) -> None:
+        self.minutes, self.adversarial_minutes, self.finish = minutes, adversarial_minutes, finish
+        self.path = work / "checkpoints" / ("codec_finished.pt" if finish else "codec.pt")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.clips = Clips(work / "audio", seed=int(time.time()))
+        self.held_out = evaluation_clips(work / "validation_audio", 20.0, 10.0, 24000, every=2)
+        self.step, self.spent, self.log = 0, 0.0, []
+        self.codec = load_codec(work / "checkpoints" / "codec.pt") if finish else Codec()
+        if finish:
+            self.codec.encoder.requires_grad_(False)
+        self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else 1.0)
+        self.discriminator = Discriminator()
+        self.critic = torch.optim.AdamW(self.discriminator.parameters(), 3e-4, betas=(0.5, 0.9))
+        if self.path.exists():
+            self.resume()
+
+    def resume(self) -> None:
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        self.codec.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.critic.load_state_dict(state["critic"])
+        self.step, self.spent, self.log = state["step"], state["spent"], state["log"]
+
+    def save(self) -> None:
+        temporary = self.path.with_suffix(".tmp")
+        state = {
+            "config": self.codec.config.to_dict(),
+            "model": self.codec.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+            "log": self.log,
+        }
+        torch.save(state, temporary)
+        temporary.rename(self.path)
+
+    def initialise_codebooks(self) -> None:
+        """k-means on the latents of the encoder as it is after the unquantised steps."""
+        latents: list[torch.Tensor] = []
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            while sum(len(part) for part in latents) < INITIAL_LATENTS:
+                audio = self.clips.draw(BATCH, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
+                latents.append(self.codec.encoder(self.codec.analyse(audio)).flatten(0, 1).float())
+        self.codec.quantizer.initialise(torch.cat(latents))
+
+    def books_kept(self, batch: int) -> torch.Tensor:
+        """Books per clip: half keep all, a quarter the coarse half, a quarter any number."""
+        books = self.codec.config.books
+        choice = torch.rand(batch)
+        kept = torch.where(choice < 0.5, books, books // 2)
+        return torch.where(choice < 0.25, torch.randint(1, books + 1, (batch,)), kept)
+
+    def reconstruct(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clips → their decoded form and the commitment loss."""
+        codec = self.codec
+        with torch.no_grad():
+            spectra = codec.analyse(audio)
+        with torch.set_grad_enabled(not self.finish), torch.autocast("cpu", dtype=torch.bfloat16):
+            latents = codec.encoder(spectra)
+        commitment = torch.zeros(())
+        if self.finish:
+            codec.quantizer.eval()
+        if self.step >= UNQUANTISED_STEPS or self.finish:
+            latents, commitment, _ = codec.quantizer(latents.float(), self.books_kept(len(audio)))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            decoded = codec.decoder(latents)
+        return codec.synthesise(decoded, audio.shape[1]), commitment
+
+    def train_step(self, progress: float, adversarial: bool) -> dict[str, float]:
+        """One update on one batch of clips."""
+        if self.step == UNQUANTISED_STEPS and not self.finish:
+            self.initialise_codebooks()
+        batch = ADVERSARIAL_BATCH if adversarial else BATCH
+        audio = self.clips.draw(batch, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
+        decoded, commitment = self.reconstruct(audio)
+        edge = self.codec.edge
+        audio, decoded = audio[:, edge:-edge], decoded[:, edge:-edge]
+        spectral, transform = spectral_loss(audio, decoded), transform_loss(audio, decoded)
+        loss = spectral + 2.0 * transform + 0.1 * commitment
+        parts = {"spectral": spectral, "transform": transform, "commitment": commitment}
+        if adversarial:
+            self.discriminator.requires_grad_(True)
+            own = self.discriminator.own_loss(audio, decoded)
+            self.critic.zero_grad()
+            own.backward()
+            self.critic.step()
+            self.discriminator.requires_grad_(False)
+            fooling, matching = self.discriminator.codec_losses(audio, decoded)
+            loss = loss + ADVERSARIAL_WEIGHT * fooling + MATCHING_WEIGHT * matching
+            parts |= {"critic": own, "fooling": fooling, "matching": matching}
+        gradient = self.optimiser.step(loss, self.step, progress)
+        self.step += 1
+        return {name: float(value.detach()) for name, value in parts.items()} | {"gradient": gradient}
+
+    def report(self, parts: dict[str, float]) -> None:
+        """Measures the codec on the held-out clips and writes the figures to the log."""
+        books = self.codec.config.books
+        entry = {"minutes": round(self.spent / 60, 2), "step": self.step, **{k: round(v, 4) for k, v in parts.items()}}
+        for kept in (books, books // 2):
+            measured = evaluate(self.codec, self.held_out, kept)
+            entry |= {f"{name}_{kept}": round(value, 3) for name, value in measured.items()}
+        self.log.append(entry)
+        print(entry, flush=True)
+
+    def run(self) -> None:
+        """Trains until the minutes are spent."""
+        self.codec.train()
+        budget = self.minutes * 60
+        saved = measured = clock = time.monotonic()
+        parts: dict[str, float] = {}
+        while self.spent < budget:
+            adversarial = self.spent >= budget - self.adversarial_minutes * 60
+            parts = self.train_step(self.spent / budget, adversarial)
+            now = time.monotonic()
+            self.spent, clock = self.spent + now - clock, now
+            if self.step in (5, 50, 100, 200, 400) or self.step % 500 == 0:
+                print(f"{self.spent:.0f} s, step {self.step}: {parts}", flush=True)
+            if now - measured > EVALUATE_SECONDS:
+                self.report(parts)
+                measured = clock = time.monotonic()
+            if now - saved > SAVE_SECONDS:
+                self.save()
+                saved = clock = time.monotonic()
+        self.report(parts)
+        self.save()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--adversarial-minutes", type=float, default=0.0, help="how many of the last minutes")
+    parser.add_argument("--finish", action="store_true", help="train only the decoder of the finished codec")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(1)
+    Training(arguments.work, arguments.minutes, arguments.adversarial_minutes, arguments.finish).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""A random tiny pack: written twice the same, verified, and able to continue a sound."""
+
+import numpy as np
+import pytest
+
+from segue_training import card, manifest
+from segue_training.evaluate import resample
+from segue_training.export_tokenizers import export_random
+from segue_training.pack import random_stages, write_pack
+from segue_training.presets import PRESETS
+from segue_training.runtime import Pack
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("packs") / "tiny")
+
+
+def write(folder):
+    preset = PRESETS["tiny"]
+    text = card.model_card(preset, "0.1.0", None, {}, [], random=True)
+    write_pack(folder, preset, random_stages(preset, 1), export_random("tiny", 1), text, None, random=True)
+    return folder
+
+
+def prompt(pack):
+    time = np.arange(2 * pack.sample_rate) / pack.sample_rate
+    return 0.1 * np.sin(2 * np.pi * 220 * time) * np.exp(-4 * (time % 0.5))
+
+
+def test_the_same_seed_writes_the_same_bytes(tiny, tmp_path):
+    again = write(tmp_path / "again")
+    for path in tiny.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+
+
+def test_it_is_small_enough_for_the_repository(tiny):
+    assert sum(path.stat().st_size for path in tiny.iterdir()) < 600_000
+
+
+def test_hashes_are_checked(tiny, tmp_path):
+    assert manifest.problems(tiny) == []
+    folder = write(tmp_path / "broken")
+    content = bytearray((folder / "stage_fine.onnx").read_bytes())
+    content[100] ^= 1
+    (folder / "stage_fine.onnx").write_bytes(content)
+    (folder / "codec_decoder.onnx").unlink()
+    found = manifest.problems(folder)
+    assert len(found) == 2 and "codec_decoder.onnx: missing" in found
+
+
+def test_it_continues_audibly_and_reproducibly(tiny):
+    pack = Pack(tiny)
+    first = pack.continue_prompt(prompt(pack), 4.0, pack.dials(), seed=3)  # longer than the context: starts over
+    assert len(first.audio) == 4 * pack.sample_rate
+    assert np.isfinite(first.audio).all() and np.abs(first.audio).max() < 4
+    assert np.sqrt(np.mean(first.audio**2)) > 1e-3
+    assert all(np.isfinite(t.log_probs).all() for t in first.timings.values())
+    again = pack.continue_prompt(prompt(pack), 4.0, pack.dials(), seed=3)
+    np.testing.assert_array_equal(first.codes, again.codes)
+    other = pack.continue_prompt(prompt(pack), 4.0, pack.dials(), seed=4)
+    assert (first.codes != other.codes).any()
+
+
+def test_the_prompt_is_kept(tiny):
+    pack = Pack(tiny)
+    sound = prompt(pack)
+    made = pack.continue_prompt(sound, 1.0, pack.dials(), seed=3)
+    known = pack.encode(sound * pack.gain(sound))
+    np.testing.assert_array_equal(made.codes[: len(known)], known)
+
+
+def test_resampling_keeps_a_tone():
+    tone = np.sin(2 * np.pi * 100 * np.arange(4800) / 48000)
+    np.testing.assert_allclose(resample(tone, 48000, 24000), tone[::2], atol=1e-6)

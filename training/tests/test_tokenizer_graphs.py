@@ -1,0 +1,160 @@
+"""The codec and the semantic tokenizer: streaming equals whole, ONNX equals PyTorch, names as in docs/pack.md."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from segue_training.codec import Codec
+from segue_training.export_tokenizers import (
+    DECODER, ENCODER, SEMANTIC, TINY_CODEC, TINY_SEMANTIC, Tokenizers, describe, export_random,
+)
+from segue_training.semantic import SemanticTokenizer
+from segue_training.spectrum import analyse
+
+FRAMES = 24
+CHUNKS = (1, 3, 8, 12)
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(1)
+    found = Codec(TINY_CODEC).eval()
+    loudly(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def semantic() -> SemanticTokenizer:
+    torch.manual_seed(2)
+    found = SemanticTokenizer(TINY_SEMANTIC).eval()
+    loudly(found)
+    return found
+
+
+def loudly(model: torch.nn.Module) -> None:
+    """Gives the blocks weight, so that a mistake in their state would show."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("scale"):
+            torch.nn.init.constant_(parameter, 1.0)
+
+
+@pytest.fixture(scope="module")
+def audio() -> torch.Tensor:
+    return 0.1 * torch.randn(1, FRAMES * 960, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(scope="module")
+def exported(codec: Codec, semantic: SemanticTokenizer) -> Tokenizers:
+    return describe(codec, semantic, half=False, notes=[])
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def run_in_chunks(model: onnx.ModelProto, inputs: dict[str, np.ndarray], chunks: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Runs a graph chunk after chunk along axis 1, feeding each state back; joins the other outputs."""
+    run = session(model)
+    states = {i.name: np.zeros(i.shape, np.float32) for i in run.get_inputs() if i.name.startswith("state_")}
+    names = [output.name for output in run.get_outputs()]
+    parts: dict[str, list[np.ndarray]] = {}
+    begin = 0
+    for length in chunks:
+        fed = {name: value[:, begin : begin + length] for name, value in inputs.items()}
+        found = dict(zip(names, run.run(None, fed | states), strict=True))
+        states = {name: found[f"next_{name}"] for name in states}
+        for name, value in found.items():
+            if not name.startswith("next_state_"):
+                parts.setdefault(name, []).append(value)
+        begin += length
+    return {name: np.concatenate(values, axis=1) for name, values in parts.items()}
+
+
+def spectra(model: Codec, audio: torch.Tensor) -> dict[str, np.ndarray]:
+    return {f"spectrum_{i}": part.numpy() for i, part in enumerate(model.analyse(audio))}
+
+
+def test_codec_stream_equals_whole(codec: Codec, audio: torch.Tensor) -> None:
+    parts = codec.analyse(audio)
+    with torch.no_grad():
+        whole = codec.encoder(parts)
+        states = [torch.zeros(1, TINY_CODEC.dim, TINY_CODEC.kernel - 1)] * TINY_CODEC.layers
+        first, states = codec.encoder.stream([part[:, :5] for part in parts], states)
+        second, _ = codec.encoder.stream([part[:, 5:] for part in parts], states)
+        assert torch.allclose(torch.cat([first, second], 1), whole, atol=1e-5)
+        spoken = codec.decoder(whole)
+        states = [torch.zeros_like(state) for state in states]
+        first_out, states = codec.decoder.stream(whole[:, :7], states)
+        second_out, _ = codec.decoder.stream(whole[:, 7:], states)
+        for a, b, c in zip(first_out, second_out, spoken, strict=True):
+            assert torch.allclose(torch.cat([a, b], 1), c, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunks", [(FRAMES,), CHUNKS])
+def test_encoder_graph(codec: Codec, exported: Tokenizers, audio: torch.Tensor, chunks: tuple[int, ...]) -> None:
+    clip = audio[:, : FRAMES * TINY_CODEC.hop]
+    with torch.no_grad():
+        expected = codec.encode(clip).numpy()
+    found = run_in_chunks(exported.graphs[ENCODER], spectra(codec, clip), chunks)["codes"]
+    assert found.dtype == np.int64 and found.shape == (1, FRAMES, TINY_CODEC.books)
+    assert np.mean(found == expected) > 0.99
+
+
+@pytest.mark.parametrize("chunks", [(FRAMES,), CHUNKS])
+def test_decoder_graph(codec: Codec, exported: Tokenizers, chunks: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(4)
+    codes = torch.randint(TINY_CODEC.cardinality + 1, (1, FRAMES, TINY_CODEC.books), generator=generator)
+    with torch.no_grad():
+        expected = codec.decoder(codec.quantizer.decode(codes))
+    found = run_in_chunks(exported.graphs[DECODER], {"codes": codes.numpy()}, chunks)
+    for index, (part, synthesis) in enumerate(zip(expected, TINY_CODEC.syntheses, strict=True)):
+        assert found[f"spectrum_{index}"].shape == (1, FRAMES * TINY_CODEC.hop // synthesis.hop, synthesis.bins, 2)
+        assert np.allclose(found[f"spectrum_{index}"], part.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("chunks", [(FRAMES,), CHUNKS])
+def test_semantic_graph(
+    semantic: SemanticTokenizer, exported: Tokenizers, audio: torch.Tensor, chunks: tuple[int, ...]
+) -> None:
+    with torch.no_grad():
+        expected = semantic.tokens(audio).numpy()
+    spectrum = analyse(audio, TINY_SEMANTIC.analysis, TINY_SEMANTIC.hop).numpy()
+    found = run_in_chunks(exported.graphs[SEMANTIC], {"spectrum_0": spectrum}, chunks)["tokens"]
+    assert found.dtype == np.int64 and found.shape == (1, FRAMES)
+    assert np.mean(found == expected) > 0.95
+
+
+def test_an_absent_book_counts_for_nothing(codec: Codec) -> None:
+    codes = torch.zeros(1, 2, TINY_CODEC.books, dtype=torch.long)
+    codes[..., 1:] = TINY_CODEC.cardinality
+    assert torch.allclose(codec.quantizer.decode(codes)[0, 0], codec.quantizer.codebooks[0, 0])
+
+
+def test_every_state_has_its_successor(exported: Tokenizers) -> None:
+    for model in exported.graphs.values():
+        shapes = {
+            value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+            for value in (*model.graph.input, *model.graph.output)
+        }
+        states = [name for name in shapes if name.startswith("state_")]
+        assert states and all(shapes[f"next_{name}"] == shapes[name] for name in states)
+
+
+def test_half_precision_storage_is_close(codec: Codec, semantic: SemanticTokenizer) -> None:
+    """Weights stored in fp16 change the decoded spectra by less than −40 dB."""
+    half = describe(codec, semantic, half=True, notes=[])
+    full = describe(codec, semantic, half=False, notes=[])
+    codes = torch.randint(TINY_CODEC.cardinality, (1, FRAMES, TINY_CODEC.books)).numpy()
+    a = run_in_chunks(full.graphs[DECODER], {"codes": codes}, (FRAMES,))["spectrum_0"]
+    b = run_in_chunks(half.graphs[DECODER], {"codes": codes}, (FRAMES,))["spectrum_0"]
+    assert np.sum((a - b) ** 2) < 1e-4 * np.sum(a**2)
+    assert half.graphs[DECODER].ByteSize() < 0.7 * full.graphs[DECODER].ByteSize()
+
+
+def test_random_export_is_the_same_for_the_same_seed() -> None:
+    first, second = export_random("tiny", 5), export_random("tiny", 5)
+    for name, model in first.graphs.items():
+        assert model.SerializeToString() == second.graphs[name].SerializeToString()
+    assert first.codec["encoder"]["analysis"] == [{"n_fft": 960, "bins": 481, "look_ahead": 480}]

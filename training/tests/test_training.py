@@ -1,0 +1,153 @@
+"""The stages learn, resume, shrink to 8 bits without harm, and line up with their condition."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from segue_training import checkpoint, train_stage
+from segue_training.objectives import CLEAN, PAD, Corruption, losses
+from segue_training.quantize import ship_stage
+from segue_training.stage_graph import export
+from segue_training.stages import AutoregressiveConfig, ParallelConfig, build
+from segue_training.token_data import Crops, Excerpt, Shards, condition_window, write_shard
+from segue_training.train_stage import Trainer
+from segue_training.transformer import TransformerShape
+
+from .test_stage_graph import Cached
+
+BOOKS, CARDINALITY, CONTEXT = 3, 16, 64
+TEMPORAL = TransformerShape(64, 2, 2, 32)
+COARSE = AutoregressiveConfig(BOOKS, CARDINALITY, CONTEXT, 8, TEMPORAL, TransformerShape(64, 1, 2, 32), 16, (0, 1, 2))
+SEMANTIC = AutoregressiveConfig(1, 16, CONTEXT, 8, TEMPORAL)
+FINE = ParallelConfig(given=BOOKS, codebooks=2, cardinality=CARDINALITY, candidates=8, width=64, blocks=1)
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch):
+    monkeypatch.setattr(train_stage, "FRAMES_PER_STEP", 512)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+def excerpts(count=40, length=120, seed=0):
+    """Random semantic tokens; the coarse books of a frame spell its window, the fine books a coarse book of the frame
+    before and one of the same frame."""
+    random = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        semantic = random.integers(16, size=length)
+        window = condition_window(semantic, np.arange(2 * length), 2, (0, 1, 2), 0)
+        coarse = (window * 3 + 1) % 16
+        fine = np.stack([np.roll(coarse[:, 0], 1), coarse[:, 2]], axis=1)
+        made.append(Excerpt(semantic, np.concatenate([coarse, fine], axis=1)))
+    return made
+
+
+def run(trainer, crops, steps):
+    trainer.corruption = Corruption(token=0, condition=0, look_ahead=0, depth_share=0.5)
+    for step in range(steps):
+        trainer.progress.minutes = step / steps * trainer.progress.budget_minutes
+        trainer.step(crops)
+
+
+def test_codes_that_follow_the_condition_are_learnt(tmp_path):
+    trainer = Trainer("coarse", COARSE, 1.0, tmp_path / "coarse.pt")
+    run(trainer, Crops(excerpts(), "coarse", COARSE, seed=0), 120)
+    held_out = trainer.validate(Crops(excerpts(seed=9), "coarse", COARSE, seed=0))
+    assert held_out["mean"] < 0.4, f"chance is {math.log(16):.2f}: the window does not line up with the frames"
+
+
+def test_fine_codes_that_follow_the_coarse_ones_are_learnt(tmp_path):
+    trainer = Trainer("fine", FINE, 1.0, tmp_path / "fine.pt")
+    run(trainer, Crops(excerpts(), "fine", FINE, seed=0), 150)
+    assert trainer.validate(Crops(excerpts(seed=9), "fine", FINE, seed=0))["mean"] < 0.4
+
+
+def walks(count=40, length=200, seed=0):
+    """A slow walk over the vocabulary: something a small language model can learn, but never wholly."""
+    random = np.random.default_rng(seed)
+    return [
+        Excerpt(
+            np.cumsum(random.choice([1, 2, 5], size=length, p=[0.6, 0.3, 0.1])) % 16, np.zeros((2 * length, 5), int)
+        )
+        for _ in range(count)
+    ]
+
+
+def test_8_bits_hardly_change_the_perplexity(tmp_path):
+    trainer = Trainer("semantic", SEMANTIC, 1.0, tmp_path / "semantic.pt")
+    run(trainer, Crops(walks(), "semantic", SEMANTIC, seed=0), 60)
+    model = trainer.model.eval()
+    frames = torch.from_numpy(walks(1, 60, seed=7)[0].semantic).long().view(1, 60, 1)
+    codes = model.shifted(frames)
+    found = {}
+    for name, graph in (("plain", export(model, True)), ("8 bits", ship_stage(export(model, True)))):
+        cached = Cached(graph, SEMANTIC)
+        logits = [cached.run(codes[:, i : i + 1], None)["logits"][0, 0] for i in range(60)]
+        every = torch.tensor(np.array(logits)).log_softmax(-1)
+        found[name] = -every.gather(1, frames[0]).mean().item()
+    assert found["plain"] < 1.3
+    assert abs(found["8 bits"] - found["plain"]) < 0.02
+
+
+def test_a_run_resumes_where_it_stopped(tmp_path):
+    path = tmp_path / "semantic.pt"
+    crops = Crops(walks(), "semantic", SEMANTIC, seed=0)
+    first = Trainer("semantic", SEMANTIC, 1.0, path)
+    run(first, crops, 5)
+    first.save()
+    again = Trainer("semantic", SEMANTIC, 1.0, path)
+    assert again.progress == first.progress
+    for mine, theirs in zip(again.model.parameters(), first.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    run(again, crops, 2)
+    assert again.progress.steps == 7
+    assert checkpoint.load(path).stage().config == SEMANTIC
+
+
+def test_training_from_a_cache_that_grows_ends_by_the_clock(tmp_path):
+    (tmp_path / "tokens/train").mkdir(parents=True)
+    (tmp_path / "tokens/valid").mkdir(parents=True)
+    write_shard(tmp_path / "tokens/train/0.npz", excerpts(4))
+    write_shard(tmp_path / "tokens/valid/0.npz", excerpts(2, seed=5))
+    trainer = Trainer("coarse", COARSE, 0.03, tmp_path / "coarse.pt")
+    train_stage.train(trainer, tmp_path)
+    found = checkpoint.load(tmp_path / "coarse.pt").progress
+    assert found.steps == trainer.progress.steps > 0
+    assert set(found.validation) == {"book 0", "book 1", "book 2", "mean"}
+
+
+def test_shards_keep_excerpts_apart(tmp_path):
+    made = excerpts(3)
+    write_shard(tmp_path / "0.npz", made)
+    shards = Shards(tmp_path)
+    assert shards.refresh() and not shards.refresh()
+    for found, wanted in zip(shards.excerpts, made, strict=True):
+        np.testing.assert_array_equal(found.semantic, wanted.semantic)
+        np.testing.assert_array_equal(found.acoustic, wanted.acoustic)
+
+
+def test_the_condition_window_follows_the_contract():
+    semantic = np.array([10, 11, 12, 13])
+    window = condition_window(semantic, np.arange(8), 2, (0, 1, 2), 99)
+    assert window[0].tolist() == [10, 11, 12]
+    assert window[1].tolist() == [10, 11, 12]
+    assert window[5].tolist() == [12, 13, 99]
+    assert window[7].tolist() == [13, 99, 99]
+    assert condition_window(semantic, np.array([-1]), 2, (0,), 99).tolist() == [[99]]
+
+
+def test_frames_behind_the_end_are_not_trained_on():
+    model = build(COARSE).eval()
+    frames = torch.randint(16, (1, 20, 3))
+    cond = torch.randint(16, (1, 20, 3))
+    padded = torch.nn.functional.pad(frames, (0, 0, 0, 10), value=PAD)
+    longer = torch.nn.functional.pad(cond, (0, 0, 0, 10), value=16)
+    with torch.no_grad():
+        assert torch.allclose(
+            losses(model, {"frames": frames, "cond": cond}, CLEAN),
+            losses(model, {"frames": padded, "cond": longer}, CLEAN),
+            atol=1e-5,
+        )

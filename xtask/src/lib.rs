@@ -1,0 +1,20 @@
+//! Everything a person runs: `cargo xtask demo`, `render`, `bench`, `test`, `bundle`, `install`, `runtime`. Built as
+//! a library too, so that the integration tests play the same host.
+
+pub mod audio;
+pub mod bundle;
+pub mod demo;
+pub mod engine;
+pub mod error;
+pub mod host;
+pub mod install;
+pub mod listen;
+pub mod paths;
+pub mod process;
+pub mod project;
+pub mod render;
+pub mod report;
+pub mod runtime;
+pub mod spectrogram;
+pub mod stage;
+pub mod wav;

@@ -1,0 +1,56 @@
+//! The command line.
+
+use clap::Parser;
+use segue_xtask::{bundle, demo, error::Result, install, render, runtime};
+use std::process::ExitCode;
+
+/// Everything about Segue that a person runs.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Task {
+    Demo(demo::Args),
+    Render(render::Args),
+    Runtime(runtime::Args),
+    Bundle(bundle::Args),
+    Install(install::Args),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) if e.use_stderr() => {
+            // One clear line instead of a page; the page is one --help away.
+            let text = e.to_string();
+            let line = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("what is wanted?");
+            eprintln!("{line} (cargo xtask --help, cargo xtask TASK --help)");
+            return ExitCode::from(2);
+        }
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    match run(&arguments.task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<()> {
+    match task {
+        Task::Demo(args) => demo::run(args),
+        Task::Render(args) => render::run(args),
+        Task::Runtime(args) => runtime::run(args),
+        Task::Bundle(args) => bundle::run(args),
+        Task::Install(args) => install::run(args),
+    }
+}
