@@ -187,7 +187,10 @@ pub struct CaptureOutput {
 
 impl std::fmt::Debug for CaptureOutput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CaptureOutput").field("clock", &self.history.end()).field("lost", &self.lost).finish_non_exhaustive()
+        f.debug_struct("CaptureOutput")
+            .field("clock", &self.history.end())
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,7 +229,10 @@ impl CaptureOutput {
     /// The next event whose frame has been captured completely, in order. Call [`Self::drain`] first.
     pub fn next_event(&mut self) -> Option<Event> {
         let clock = match self.waiting.front()? {
-            Event::Trigger { clock, .. } | Event::TransportStarted { clock, .. } | Event::Play { clock } | Event::Stop { clock } => *clock,
+            Event::Trigger { clock, .. }
+            | Event::TransportStarted { clock, .. }
+            | Event::Play { clock }
+            | Event::Stop { clock } => *clock,
             Event::Gap { .. } => 0,
         };
         if clock > self.history.end() { None } else { self.waiting.pop_front() }

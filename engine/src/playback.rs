@@ -9,6 +9,8 @@
 //! due at `start + k`, always: what comes late is discarded, never shifted. At most one segment is under way; the worker
 //! begins another one only when [`PlaybackInput::is_idle`].
 
+mod voice;
+
 use crate::controls::AtomicF32;
 use crate::seam::{Envelope, Smoothed};
 use crate::status::Meters;
@@ -18,6 +20,7 @@ use ringbuf::{HeapCons, HeapProd, HeapRb};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use voice::{Feed, Next, Voice};
 
 /// Seconds of continuation the ring holds.
 pub const RING_SECONDS: usize = 4;
@@ -124,7 +127,10 @@ pub struct PlaybackInput {
 
 impl std::fmt::Debug for PlaybackInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PlaybackInput").field("written", &self.written).field("serial", &self.serial).finish_non_exhaustive()
+        f.debug_struct("PlaybackInput")
+            .field("written", &self.written)
+            .field("serial", &self.serial)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,7 +141,8 @@ impl PlaybackInput {
         if !self.is_idle() || self.events.is_full() {
             return None;
         }
-        let segment = Segment { serial: self.serial + 1, take, start, ring_index: self.written, position, period: period.max(1) };
+        let segment =
+            Segment { serial: self.serial + 1, take, start, ring_index: self.written, position, period: period.max(1) };
         // The samples first: whoever sees the segment finds them.
         let pushed = self.push(first);
         self.events.push(Event::Begin(segment)).ok()?;
@@ -202,20 +209,6 @@ impl Drop for PlaybackInput {
     fn drop(&mut self) {
         self.abandon();
     }
-}
-
-/// The segment being played.
-#[derive(Debug, Clone, Copy)]
-struct Voice {
-    segment: Segment,
-    /// Clock of `segment.position`, once it is known.
-    start: Option<u64>,
-    /// Take position, counted on over passes, at which the current pass ends.
-    pass_end: u64,
-    /// Frames until a stop takes effect.
-    stop_in: Option<u64>,
-    /// Ran dry, and waits for enough to go on.
-    dry: bool,
 }
 
 /// The audio thread's end. Real-time safe throughout.
@@ -289,7 +282,8 @@ impl PlaybackOutput {
         // The envelope must see past the block, or it would begin to fade out.
         let wanted = position(end) + self.envelope.fade_frames();
         let wanted = if looping { wanted } else { wanted.min(voice.pass_end) };
-        let held = voice.segment.position + (self.read + self.samples.occupied_len() as u64 / 2).saturating_sub(voice.segment.ring_index);
+        let held = voice.segment.position
+            + (self.read + self.samples.occupied_len() as u64 / 2).saturating_sub(voice.segment.ring_index);
         answered && (held >= wanted || voice.stop_in.is_some())
     }
 
@@ -389,83 +383,6 @@ impl PlaybackOutput {
 
 fn set(meter: &AtomicF32, value: f32) {
     meter.set(if value.is_finite() { value } else { 0.0 });
-}
-
-/// The ring's contents as they were when the block began.
-struct Feed<'a> {
-    head: &'a [f32],
-    tail: &'a [f32],
-    taken: usize,
-    read: u64,
-}
-
-impl Feed<'_> {
-    fn all(&self) -> usize {
-        (self.head.len() + self.tail.len()) / 2
-    }
-
-    /// Discards what lies before the ring index `index`; then how many frames from `index` on are here.
-    fn seek(&mut self, index: u64) -> usize {
-        let late = index.saturating_sub(self.read + self.taken as u64).min((self.all() - self.taken) as u64);
-        self.taken += late as usize;
-        if self.read + self.taken as u64 == index { self.all() - self.taken } else { 0 }
-    }
-
-    fn next(&mut self) -> [f32; 2] {
-        let at = self.taken * 2;
-        self.taken += 1;
-        let sample = |i: usize| if i < self.head.len() { self.head[i] } else { self.tail[i - self.head.len()] };
-        [sample(at), sample(at + 1)]
-    }
-}
-
-enum Next {
-    /// A frame; `thin` if it had to be faded because what follows it has not arrived.
-    Sound { frame: [f32; 2], thin: bool },
-    /// Not due yet.
-    Wait,
-    /// Due, but not here.
-    Dry,
-    /// The segment is over.
-    Over,
-}
-
-impl Voice {
-    /// Frames since the current pass began, at `clock`.
-    fn position(&self, clock: u64) -> Option<u64> {
-        let start = self.start.filter(|start| *start <= clock)?;
-        let position = self.segment.position + (clock - start);
-        Some(position - self.pass_end.saturating_sub(self.segment.period).min(position))
-    }
-
-    fn next(&mut self, now: u64, looping: bool, feed: &mut Feed<'_>, envelope: &mut Envelope) -> Next {
-        if self.stop_in == Some(0) {
-            return Next::Over;
-        }
-        let Some(start) = self.start.filter(|start| *start <= now) else { return Next::Wait };
-        let position = self.segment.position + (now - start);
-        while position >= self.pass_end {
-            if !looping {
-                return Next::Over;
-            }
-            self.pass_end = self.pass_end.saturating_add(self.segment.period);
-        }
-        let in_pass = self.pass_end - position;
-        let held = feed.seek(self.segment.ring_index + (now - start)) as u64;
-        self.stop_in = self.stop_in.map(|frames| frames - 1);
-        let until_stop = self.stop_in.map_or(u64::MAX, |frames| frames + 1);
-        // After running dry, wait for four fades' worth: better one gap than a stutter.
-        let enough = if self.dry { in_pass.min(4 * envelope.fade_frames()) } else { 1 };
-        if held < enough {
-            self.dry = true;
-            return Next::Dry;
-        }
-        self.dry = false;
-        let end = in_pass.min(until_stop);
-        let thin = held < end && held < envelope.fade_frames();
-        let gain = envelope.advance(end.min(held));
-        Next::Sound { frame: feed.next().map(|s| s * gain), thin }
-    }
 }
 
 #[cfg(test)]

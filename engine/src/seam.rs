@@ -47,12 +47,6 @@ impl Envelope {
         self.level = 0.0;
     }
 
-    /// Whether a fade is under way or nothing sounds at all.
-    #[must_use]
-    pub fn is_partial(&self) -> bool {
-        self.level < 1.0
-    }
-
     /// The continuation's gain: exactly 0 when out, exactly 1 when in.
     #[must_use]
     pub fn wet(&self) -> f32 {

@@ -72,7 +72,13 @@ mod tests {
     use super::*;
 
     fn at(beat: f64) -> Transport {
-        Transport { playing: true, tempo: Some(120.0), beat: Some(beat), bar_start: Some((beat / 4.0).floor() * 4.0), signature: Some((4, 4)) }
+        Transport {
+            playing: true,
+            tempo: Some(120.0),
+            beat: Some(beat),
+            bar_start: Some((beat / 4.0).floor() * 4.0),
+            signature: Some((4, 4)),
+        }
     }
 
     #[test]

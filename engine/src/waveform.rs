@@ -54,7 +54,8 @@ impl WaveformBuilder {
     }
 
     fn merge(&mut self) {
-        self.columns = self.columns.chunks(2).map(|pair| pair.iter().fold(pair[0], |a, b| (a.0.min(b.0), a.1.max(b.1)))).collect();
+        self.columns =
+            self.columns.chunks(2).map(|pair| pair.iter().fold(pair[0], |a, b| (a.0.min(b.0), a.1.max(b.1)))).collect();
         self.frames_per_column *= 2;
     }
 }

@@ -21,7 +21,13 @@ pub struct Cues {
 
 impl Cues {
     /// Sends what happens in the block that begins now. Automation is exact because the framework splits blocks at it.
-    pub fn send(&mut self, params: &SegueParams, ends: &mut AudioEnds, sample_rate: u32, context: &mut impl ProcessContext<Segue>) {
+    pub fn send(
+        &mut self,
+        params: &SegueParams,
+        ends: &mut AudioEnds,
+        sample_rate: u32,
+        context: &mut impl ProcessContext<Segue>,
+    ) {
         let now = snapshot(context.transport());
         if now.playing && !self.running {
             ends.playback.transport_started(ends.capture.clock());
@@ -34,7 +40,11 @@ impl Cues {
         let play = params.play.value();
         if play != self.play {
             self.play = play;
-            if play { ends.capture.play() } else { ends.capture.stop() };
+            if play {
+                ends.capture.play()
+            } else {
+                ends.capture.stop()
+            };
         }
         let trigger_note = params.trigger_note.value();
         while let Some(event) = context.next_event() {

@@ -55,7 +55,11 @@ impl Default for Segue {
 }
 
 const fn layout(channels: u32) -> AudioIOLayout {
-    AudioIOLayout { main_input_channels: NonZeroU32::new(channels), main_output_channels: NonZeroU32::new(channels), ..AudioIOLayout::const_default() }
+    AudioIOLayout {
+        main_input_channels: NonZeroU32::new(channels),
+        main_output_channels: NonZeroU32::new(channels),
+        ..AudioIOLayout::const_default()
+    }
 }
 
 impl Plugin for Segue {
@@ -93,8 +97,16 @@ impl Plugin for Segue {
         state.params.remove("play");
     }
 
-    fn activate(&mut self, _layout: &AudioIOLayout, config: &BufferConfig, _context: &mut impl ActivateContext<Self>) -> bool {
-        let activation = Activation { sample_rate: config.sample_rate.round() as u32, offline: config.process_mode == ProcessMode::Offline };
+    fn activate(
+        &mut self,
+        _layout: &AudioIOLayout,
+        config: &BufferConfig,
+        _context: &mut impl ActivateContext<Self>,
+    ) -> bool {
+        let activation = Activation {
+            sample_rate: config.sample_rate.round() as u32,
+            offline: config.process_mode == ProcessMode::Offline,
+        };
         // Hosts activate again after loading state; what is under way goes on unless something has changed.
         if self.active.as_ref().is_none_or(|(active, _)| *active != activation) {
             self.active = Some((activation, self.engine.activate(activation)));
@@ -116,7 +128,12 @@ impl Plugin for Segue {
         }
     }
 
-    fn process(&mut self, buffer: &mut Buffer<'_>, _aux: &mut AuxiliaryBuffers<'_>, context: &mut impl ProcessContext<Self>) -> ProcessStatus {
+    fn process(
+        &mut self,
+        buffer: &mut Buffer<'_>,
+        _aux: &mut AuxiliaryBuffers<'_>,
+        context: &mut impl ProcessContext<Self>,
+    ) -> ProcessStatus {
         let Some((activation, ends)) = &mut self.active else { return ProcessStatus::Normal };
         let (clock, frames) = (ends.capture.clock(), buffer.samples());
         self.params.store(&self.controls);
@@ -178,7 +195,8 @@ impl ClapPlugin for Segue {
 
 impl Vst3Plugin for Segue {
     const VST3_CLASS_ID: [u8; 16] = *b"SeguePianoPlayOn";
-    const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] = &[Vst3SubCategory::Fx, Vst3SubCategory::Generator, Vst3SubCategory::Piano];
+    const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] =
+        &[Vst3SubCategory::Fx, Vst3SubCategory::Generator, Vst3SubCategory::Piano];
 }
 
 nice_export_clap!(Segue);

@@ -136,7 +136,9 @@ impl SegueParams {
             top_p: knob("Focus", 0.95, 0.5, 1.0),
             seed: IntParam::new("Seed", 0, IntRange::Linear { min: 0, max: 9999 })
                 .with_value_to_string(Arc::new(|v| if v == 0 { "new".into() } else { v.to_string() }))
-                .with_string_to_value(Arc::new(|s| if s.trim().eq_ignore_ascii_case("new") { Some(0) } else { s.trim().parse().ok() })),
+                .with_string_to_value(Arc::new(|s| {
+                    if s.trim().eq_ignore_ascii_case("new") { Some(0) } else { s.trim().parse().ok() }
+                })),
             start: EnumParam::new("Start", Start::AtOnce),
             play: BoolParam::new("Play", false),
             loop_take: BoolParam::new("Loop take", false),
@@ -196,11 +198,14 @@ fn seconds(name: &str, default: f32, min: f32, max: f32) -> FloatParam {
 }
 
 fn knob(name: &str, default: f32, min: f32, max: f32) -> FloatParam {
-    FloatParam::new(name, default, FloatRange::Linear { min, max }).with_value_to_string(formatters::v2s_f32_rounded(2)).with_string_to_value(Arc::new(number))
+    FloatParam::new(name, default, FloatRange::Linear { min, max })
+        .with_value_to_string(formatters::v2s_f32_rounded(2))
+        .with_string_to_value(Arc::new(number))
 }
 
 fn gain(name: &str) -> FloatParam {
-    let range = FloatRange::Skewed { min: 0.0, max: util::db_to_gain(6.0), factor: FloatRange::gain_skew_factor(-60.0, 6.0) };
+    let range =
+        FloatRange::Skewed { min: 0.0, max: util::db_to_gain(6.0), factor: FloatRange::gain_skew_factor(-60.0, 6.0) };
     FloatParam::new(name, 1.0, range)
         .with_unit(" dB")
         .with_value_to_string(formatters::v2s_f32_gain_to_db(1))
@@ -261,8 +266,22 @@ mod tests {
     fn ids_are_for_ever() {
         let ids: Vec<String> = table().param_map().into_iter().map(|(id, _, _)| id).collect();
         let expected = [
-            "capture", "mode", "prompt", "length", "t_semantic", "t_coarse", "t_fine", "top_p", "seed", "start", "play", "loop", "dry", "wet",
-            "duck", "trigger_note",
+            "capture",
+            "mode",
+            "prompt",
+            "length",
+            "t_semantic",
+            "t_coarse",
+            "t_fine",
+            "top_p",
+            "seed",
+            "start",
+            "play",
+            "loop",
+            "dry",
+            "wet",
+            "duck",
+            "trigger_note",
         ];
         assert_eq!(ids, expected);
     }
@@ -286,7 +305,9 @@ mod tests {
             for step in 0..=200 {
                 let value = step as f32 / 200.0;
                 let text = param.normalized_value_to_string(value, true);
-                let back = param.string_to_normalized_value(&text).unwrap_or_else(|| panic!("{}: {text:?} is not understood", param.name()));
+                let back = param
+                    .string_to_normalized_value(&text)
+                    .unwrap_or_else(|| panic!("{}: {text:?} is not understood", param.name()));
                 assert_eq!(param.normalized_value_to_string(back, true), text, "{}", param.name());
             }
         }
@@ -306,7 +327,8 @@ mod tests {
     #[test]
     fn words_are_understood() {
         let p = table();
-        let plain = |param: &FloatParam, text: &str| param.string_to_normalized_value(text).map(|n| param.preview_plain(n));
+        let plain =
+            |param: &FloatParam, text: &str| param.string_to_normalized_value(text).map(|n| param.preview_plain(n));
         assert_eq!(plain(&p.t_coarse, "0.6").map(|v| (v * 1000.0).round()), Some(600.0));
         assert_eq!(plain(&p.dry, "-inf dB"), Some(0.0));
         assert!((plain(&p.dry, "-6 dB").expect("understood") - util::db_to_gain(-6.0)).abs() < 1e-4);
@@ -316,7 +338,8 @@ mod tests {
         assert!(plain(&p.length, "60").expect("understood") < ENDLESS_FROM);
         assert_eq!(plain(&p.t_coarse, "loud"), None);
         assert_eq!(plain(&p.t_coarse, "NaN"), None);
-        let note = |text: &str| p.trigger_note.string_to_normalized_value(text).map(|n| p.trigger_note.preview_plain(n));
+        let note =
+            |text: &str| p.trigger_note.string_to_normalized_value(text).map(|n| p.trigger_note.preview_plain(n));
         assert_eq!(note("off"), Some(-1));
         assert_eq!(note("60"), Some(60));
         assert_eq!(note("C4"), Some(60));

@@ -57,7 +57,9 @@ impl<'a> PersistentField<'a, Document> for Project {
     fn set(&self, document: Document) {
         match document.0 {
             Ok(shelf) => self.shelf.restore(shelf),
-            Err(reason) => self.shelf.note(format!("The takes in this project could not be read, nothing was changed: {reason}")),
+            Err(reason) => {
+                self.shelf.note(format!("The takes in this project could not be read, nothing was changed: {reason}"))
+            }
         }
     }
 
@@ -89,7 +91,9 @@ fn read(value: Value) -> Result<Shelf, String> {
 fn migrate(value: Value) -> Result<Value, String> {
     match value.get("version").and_then(Value::as_u64) {
         Some(VERSION) => Ok(value),
-        Some(newer) if newer > VERSION => Err(format!("it was saved by a newer Segue (format {newer}, this one reads up to {VERSION})")),
+        Some(newer) if newer > VERSION => {
+            Err(format!("it was saved by a newer Segue (format {newer}, this one reads up to {VERSION})"))
+        }
         _ => Err("it has no version".into()),
     }
 }
@@ -124,7 +128,7 @@ mod tests {
         Take {
             id: TakeId(id),
             name: format!("Take {id}"),
-            kept: id % 2 == 0,
+            kept: id == 2,
             provenance: Provenance {
                 pack: "first 0.1.0".into(),
                 pack_hash: "abc".into(),
@@ -156,7 +160,11 @@ mod tests {
 
     fn filled() -> (Project, Arc<TakeShelf>) {
         let shelf = Arc::new(TakeShelf::default());
-        shelf.restore(Shelf { takes: vec![take(2), take(1)], selected: Some(TakeId(1)), pack: Some("/packs/first".into()) });
+        shelf.restore(Shelf {
+            takes: vec![take(2), take(1)],
+            selected: Some(TakeId(1)),
+            pack: Some("/packs/first".into()),
+        });
         (Project::new(Arc::clone(&shelf)), shelf)
     }
 

@@ -48,7 +48,9 @@ class Clips:
         return torch.from_numpy(clips * gains.astype(np.float32))
 
 
-def evaluation_clips(folder: Path, begin_seconds: float, seconds: float, sample_rate: int, every: int = 1) -> torch.Tensor:
+def evaluation_clips(
+    folder: Path, begin_seconds: float, seconds: float, sample_rate: int, every: int = 1
+) -> torch.Tensor:
     """One clip of each (`every`-th) rendering of a folder: float [N, samples]."""
     begin, samples = int(begin_seconds * sample_rate), int(seconds * sample_rate)
     clips = []

@@ -64,7 +64,9 @@ class Encoder(nn.Module):
             x = block(x)
         return self.output(self.norm(x))
 
-    def stream(self, spectra: list[torch.Tensor], states: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def stream(
+        self, spectra: list[torch.Tensor], states: list[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """As `forward`, continuing from the blocks' states; returns the next states too."""
         x, following = stream_blocks(self.blocks, self.features(spectra), states)
         return self.output(self.norm(x)), following
@@ -107,7 +109,9 @@ class Decoder(nn.Module):
         x = self.norm(x)
         return [head(x) for head in self.heads]
 
-    def stream(self, latents: torch.Tensor, states: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def stream(
+        self, latents: torch.Tensor, states: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """As `forward`, continuing from the blocks' states; returns the next states too."""
         x, following = stream_blocks(self.blocks, self.input(latents), states)
         x = self.norm(x)
@@ -139,10 +143,12 @@ class Codec(nn.Module):
         return sum(synthesise(spectrum, synthesis, samples) for spectrum, synthesis in parts)
 
     def encode(self, audio: torch.Tensor) -> torch.Tensor:
-        """Audio [B, T · hop] → codes [B, T, books]."""
+        """Audio [B, T · hop] → codes [B, T, books]. Under autocast only the encoder computes in bf16."""
         with torch.autocast("cpu", enabled=False):
             spectra = self.analyse(audio.float())
-        return self.quantizer.encode(self.encoder(spectra).float())
+        latents = self.encoder(spectra)
+        with torch.autocast("cpu", enabled=False):
+            return self.quantizer.encode(latents.float())
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes [B, T, books] → audio [B, T · hop]."""

@@ -36,7 +36,14 @@ TINY_CODEC = CodecConfig(
     syntheses=(Synthesis(1440, 480, -480), Synthesis(480, 120, -180)),
 )
 TINY_SEMANTIC = SemanticConfig(
-    cardinality=32, dim=32, layers=1, layer=1, kernel=3, bands_per_semitone=1, analysis=Analysis(1920, 481, 960)
+    cardinality=32,
+    dim=32,
+    layers=1,
+    layer=1,
+    projected=16,
+    kernel=3,
+    bands_per_semitone=1,
+    analysis=Analysis(1920, 481, 960),
 )
 CONFIGURATIONS = {"first": (CodecConfig(), SemanticConfig()), "tiny": (TINY_CODEC, TINY_SEMANTIC)}
 
@@ -133,7 +140,10 @@ def main() -> None:
     parser.add_argument("--half", action="store_true", help="store large weights in half precision")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    found = export_trained(arguments.work, arguments.half) if arguments.work else export_random(arguments.random, arguments.seed)
+    if arguments.work:
+        found = export_trained(arguments.work, arguments.half)
+    else:
+        found = export_random(arguments.random, arguments.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, model in found.graphs.items():
         onnx.save(model, arguments.out / name)

@@ -19,8 +19,8 @@ import torch
 from .audio_data import evaluation_clips
 from .codec import Codec
 from .export_tokenizers import codec_path
-from .losses import magnitudes
 from .render import LEVEL_DBFS
+from .spectrum import hann
 from .train_codec import evaluate, load_codec
 
 CLIP_SECONDS = 10.0
@@ -36,12 +36,12 @@ def recording_clips(folder: Path, sample_rate: int) -> torch.Tensor:
     return torch.stack(clips)
 
 
-def write_picture(path: Path, audios: list[torch.Tensor], n_fft: int = 4096, highest_hz: float = 4000.0) -> None:
+def write_picture(path: Path, audios: list[torch.Tensor], n_fft: int = 4096, highest_hz: float = 2500.0) -> None:
     """Spectrograms one above the other as a grey PNG image; white is 0 dB, black −75 dB."""
     pictures = []
     for audio in audios:
-        level = 20 * torch.log10(magnitudes(audio[None], n_fft)[0] + 1e-6)
-        shown = level[:, : int(highest_hz / 24000 * n_fft)].t().flip(0)
+        spectrum = torch.stft(audio, n_fft, n_fft // 32, window=hann(n_fft), return_complex=True).abs() / n_fft**0.5
+        shown = 20 * torch.log10(spectrum[: int(highest_hz / 24000 * n_fft)].flip(0) + 1e-6)
         pictures += [((shown + 75) / 75).clamp(0, 1), torch.ones(4, shown.shape[1])]
     image = (torch.cat(pictures) * 255).byte().numpy()
     path.write_bytes(png(image))
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--recordings", type=Path, help="FLAC recordings of a piano that is not among the training pianos")
+    parser.add_argument("--recordings", type=Path, help="FLAC recordings of a piano not trained on")
     parser.add_argument("--checkpoint", type=Path, help="default: the finished codec, else the codec")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -99,7 +99,9 @@ def excerpt(notes: list[Note], start: float, seconds: float) -> list[Note]:
     ]
 
 
-def augment(notes: list[Note], transpose: int, tempo: float, velocity_power: float, velocity_scale: float) -> list[Note]:
+def augment(
+    notes: list[Note], transpose: int, tempo: float, velocity_power: float, velocity_scale: float
+) -> list[Note]:
     """Transposes by semitones (by an octave less where it leaves the keyboard), plays `tempo` times as fast and
     bends the touch: velocity becomes 127 · (velocity / 127)^power · scale."""
     changed = []

@@ -21,8 +21,8 @@ TRAINING_EXCERPTS, TEST_EXCERPTS = 40, 14
 
 
 def sounding_keys(notes: np.ndarray, frames: int, frame_seconds: float) -> torch.Tensor:
-    """Notes [n, 4] (onset s, end s, key, velocity) → [frames, 88]: 1 where a key was struck within the last 0.4 s and is
-    still held at the frame."""
+    """Notes [n, 4] (onset s, end s, key, velocity) → [frames, 88]: 1 where a key was struck within the last 0.4 s and
+    is still held at the frame."""
     roll = torch.zeros(frames, KEYS)
     for onset, end, key, _ in notes:
         first = max(0, int(onset / frame_seconds))
@@ -32,7 +32,9 @@ def sounding_keys(notes: np.ndarray, frames: int, frame_seconds: float) -> torch
 
 
 @torch.no_grad()
-def gather(network: SemanticNetwork, folder: Path, count: int, seconds: float) -> tuple[list[torch.Tensor], torch.Tensor]:
+def gather(
+    network: SemanticNetwork, folder: Path, count: int, seconds: float
+) -> tuple[list[torch.Tensor], torch.Tensor]:
     """The features of every layer [N, dim] (the first entry: the input bands) and the sounding keys [N, 88]."""
     config = network.config
     layers: list[list[torch.Tensor]] = [[] for _ in range(config.layers + 1)]

@@ -11,7 +11,7 @@ from scipy.signal import lfilter, oaconvolve
 
 
 def load_rooms(folder: Path, sample_rate: int) -> dict[str, np.ndarray]:
-    """Room responses by name: first channel (the omnidirectional one of B-format), direct sound at sample 0, unit energy."""
+    """Room responses by name: first channel (omnidirectional in B-format), direct sound at sample 0, unit energy."""
     rooms = {}
     for path in sorted(folder.rglob("*.wav")):
         audio, rate = soundfile.read(str(path), dtype="float32", always_2d=True)

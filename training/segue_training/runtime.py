@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -248,10 +249,7 @@ class Pack:
             condition = None
             if "condition" in stage:
                 offsets, unknown = tuple(stage["condition"]["offsets"]), self.manifest["semantic"]["cardinality"]
-
-                def condition(positions: np.ndarray, stream: np.ndarray = semantic) -> np.ndarray:
-                    return condition_window(stream, positions, ratio, offsets, unknown)
-
+                condition = partial(condition_window, semantic, ratio=ratio, offsets=offsets, unknown=unknown)
             books = stage["codebooks"]
             codes = runner.generate(known[:, :books], wanted, condition, dials[key], random, timings[key])
         audio = self.decode(codes) / gain

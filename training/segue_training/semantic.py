@@ -24,7 +24,8 @@ FEATURE_MEAN, FEATURE_SCALE = -6.0, 2.5
 
 @dataclass(frozen=True, slots=True)
 class SemanticConfig:
-    """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the clustering."""
+    """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the clustering,
+    `projected` the dimensions that are clustered."""
 
     sample_rate: int = 24000
     hop: int = 960
@@ -32,6 +33,7 @@ class SemanticConfig:
     dim: int = 256
     layers: int = 6
     layer: int = 6
+    projected: int = 64
     kernel: int = 7
     bands_per_semitone: int = 2
     level_removed: float = 0.7
@@ -84,29 +86,34 @@ class SemanticNetwork(nn.Module):
 
 
 class SemanticTokenizer(nn.Module):
-    """The network up to its chosen layer and the nearest of `cardinality` centroids of (normalised) features."""
+    """The network up to its chosen layer, its features normalised and projected on their (partly whitened) principal
+    components, and the nearest of `cardinality` centroids there."""
 
     def __init__(self, config: SemanticConfig = SemanticConfig()) -> None:
         super().__init__()
         self.config = config
         self.network = SemanticNetwork(config)
         self.norm = nn.LayerNorm(config.dim, elementwise_affine=False)
-        self.register_buffer("centroids", torch.randn(config.cardinality, config.dim))
+        self.project = nn.Linear(config.dim, config.projected)
+        self.register_buffer("centroids", torch.randn(config.cardinality, config.projected))
 
-    def features(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Spectrum [B, T, bins, 2] → the features that are clustered [B, T, dim]."""
-        return self.norm(self.network(self.network.bands(spectrum))[self.config.layer - 1].float())
+    def features(self, bands: torch.Tensor) -> torch.Tensor:
+        """Bands [B, T, bands] → the features that are clustered [B, T, projected]."""
+        hidden = self.network(bands)[self.config.layer - 1]
+        with torch.autocast("cpu", enabled=False):
+            return self.project(self.norm(hidden.float()))
 
     def stream(self, spectrum: torch.Tensor, states: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Spectrum and states → tokens [B, T] and next states."""
         x = self.network.input(self.network.bands(spectrum))
         x, following = stream_blocks(self.network.blocks[: self.config.layer], x, states)
-        scores = torch.matmul(self.norm(x), self.centroids.t()) * 2.0 - self.centroids.square().sum(1)
-        return scores.argmax(-1), following
+        x = self.project(self.norm(x))
+        return nearest(x.flatten(0, 1), self.centroids).view(x.shape[:2]), following
 
     def tokens(self, audio: torch.Tensor) -> torch.Tensor:
-        """Audio [B, T · hop] → tokens [B, T]."""
+        """Audio [B, T · hop] → tokens [B, T]. Under autocast only the network computes in bf16."""
         with torch.autocast("cpu", enabled=False):
-            spectrum = analyse(audio.float(), self.config.analysis, self.config.hop)
-        features = self.features(spectrum)
-        return nearest(features.flatten(0, 1), self.centroids).view(features.shape[:2])
+            bands = self.network.bands(analyse(audio.float(), self.config.analysis, self.config.hop))
+        features = self.features(bands)
+        with torch.autocast("cpu", enabled=False):
+            return nearest(features.flatten(0, 1), self.centroids).view(features.shape[:2])

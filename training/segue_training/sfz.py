@@ -88,7 +88,7 @@ def find_sample(folder: Path, name: str) -> Path | None:
 
 
 def read_regions(path: Path) -> list[Region]:
-    """The attack regions of an instrument; those that need a controller (resonance) or a release trigger are left out."""
+    """The attack regions of an instrument, without those that need a controller (resonance) or a release trigger."""
     inherited: dict[str, dict[str, str]] = {"control": {}, "global": {}, "master": {}, "group": {}}
     regions = []
     for header, opcodes in sections(expand(path, path.parent, {})):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """How a graph's input is analysed: window length, bins kept, and samples seen beyond the frame's own (`look_ahead`)."""
+    """How a graph's input is analysed: window length, bins kept, samples seen beyond the frame's own (`look_ahead`)."""
 
     n_fft: int
     bins: int
@@ -24,7 +24,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """How a decoder's output is synthesised: window length, hop of a sub-frame and offset of sub-frame 0, in samples."""
+    """How a decoder's output is synthesised: window length, hop of a sub-frame, offset of sub-frame 0, in samples."""
 
     n_fft: int
     hop: int

@@ -83,7 +83,8 @@ def write_shards(tokeniser: Tokeniser, audio: Path, out: Path, seed: int, proces
         path.with_suffix(".json").write_text(json.dumps(entries))
         temporary.rename(path)
         if (number // processes) % 8 == 0:
-            print(f"shard {number} of {len(shards)}, {seconds / (time.monotonic() - begun):.0f} × real time", flush=True)
+            speed = seconds / (time.monotonic() - begun)
+            print(f"shard {number} of {len(shards)}, {speed:.0f} × real time", flush=True)
 
 
 def write_index(out: Path, tokeniser: Tokeniser) -> None:

@@ -142,7 +142,7 @@ def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:
     level = graph.op("ReduceMean", bands, graph.integers(2), keepdims=1)
     bands = graph.op("Sub", bands, graph.op("Mul", level, graph.scalar(config.level_removed)))
     x = blocks(graph, network.blocks[: config.layer], linear(graph, "input", network.input, bands))
-    x = layer_norm(graph, "norm", tokenizer.norm, x)
+    x = linear(graph, "project", tokenizer.project, layer_norm(graph, "norm", tokenizer.norm, x))
     tokens, _ = nearest_code(graph, "centroids", x, tokenizer.centroids.t())
     graph.op("Identity", tokens, out="tokens")
     graph.output("tokens", INT64, [1, "T"])

@@ -177,6 +177,8 @@ class Training:
     def run(self) -> None:
         """Trains until the minutes are spent."""
         self.codec.train()
+        if self.finish and self.step == 0:
+            self.report({})
         budget = self.minutes * 60
         saved = measured = clock = time.monotonic()
         parts: dict[str, float] = {}

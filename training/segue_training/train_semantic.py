@@ -29,6 +29,7 @@ MASK_FRAMES, MASK_SHARE = 8, 0.4
 HORIZONS = (0, 4, 12)
 CLUSTER_FRAMES = 60_000
 CLUSTER_ITERATIONS = 25
+WHITENING = 0.25
 SAVE_SECONDS = 120.0
 
 
@@ -125,19 +126,30 @@ def save(state: dict, path: Path) -> None:
 
 @torch.no_grad()
 def cluster(network: SemanticNetwork, layer: int, clips: Clips) -> SemanticTokenizer:
-    """The tokenizer that ends at `layer`, its centroids found by k-means on features of random clips."""
+    """The tokenizer that ends at `layer`: principal components and centroids of the features of random clips."""
     config = replace(network.config, layer=layer, layers=layer)
     tokenizer = SemanticTokenizer(config)
     tokenizer.network.input.load_state_dict(network.input.state_dict())
     tokenizer.network.blocks.load_state_dict(network.blocks[:layer].state_dict())
-    vectors: list[torch.Tensor] = []
-    while sum(len(part) for part in vectors) < CLUSTER_FRAMES:
+    parts: list[torch.Tensor] = []
+    while sum(len(part) for part in parts) < CLUSTER_FRAMES:
         bands = draw_bands(network, clips)
-        features = tokenizer.norm(tokenizer.network(bands)[layer - 1])
-        vectors.append(features.flatten(0, 1))
+        parts.append(tokenizer.norm(tokenizer.network(bands)[layer - 1]).flatten(0, 1))
+    vectors = torch.cat(parts)
+    weight = principal_components(vectors, config.projected)
+    tokenizer.project.weight.copy_(weight)
+    tokenizer.project.bias.copy_(-weight @ vectors.mean(0))
     generator = torch.Generator().manual_seed(0)
-    tokenizer.centroids = k_means(torch.cat(vectors), config.cardinality, CLUSTER_ITERATIONS, generator)
+    tokenizer.centroids = k_means(tokenizer.project(vectors), config.cardinality, CLUSTER_ITERATIONS, generator)
     return tokenizer
+
+
+def principal_components(vectors: torch.Tensor, count: int) -> torch.Tensor:
+    """Projection [count, d] on the strongest components of `vectors` [N, d], each divided by its variance to the power
+    `WHITENING`: left as they are, a few loud directions (level, timbre) would decide the clusters."""
+    variances, directions = torch.linalg.eigh(torch.cov(vectors.t()))
+    scaled = directions * variances.clamp(min=1e-6) ** -WHITENING
+    return scaled[:, -count:].t()
 
 
 def load_tokenizer(path: Path) -> SemanticTokenizer:

@@ -21,7 +21,7 @@ from .presets import PRESETS
 from .stages import Stage, StageConfig, build
 from .token_data import Crops, Shards
 
-FRAMES_PER_STEP = 4096
+FRAMES_PER_STEP = 2048
 WARM_UP = 0.02
 """Share of the minutes over which the learning rate rises; it then falls as a cosine to a twentieth."""
 MUON_RATE = 3e-3

@@ -47,7 +47,9 @@ def test_sfz_regions(instrument: Path) -> None:
     assert hard.sample.name == "Hard A4.wav" and soft.sample.name == "soft A4.wav"
 
 
-@pytest.mark.parametrize(("name", "number"), [("60", 60), ("c4", 60), ("A0", 21), ("f#3", 54), ("Bb-1", 10), ("C8", 108)])
+@pytest.mark.parametrize(
+    ("name", "number"), [("60", 60), ("c4", 60), ("A0", 21), ("f#3", 54), ("Bb-1", 10), ("C8", 108)]
+)
 def test_key_names(name: str, number: int) -> None:
     assert key_number(name) == number
 

@@ -28,7 +28,10 @@ def test_temperature_moves_the_cut():
 
 def test_the_same_noise_gives_the_same_tokens_and_frequencies_follow_the_probabilities():
     rows = LOGITS.expand(20000, 5)
-    draw = lambda seed: sample(rows, gumbel((20000, 5), torch.Generator().manual_seed(seed)), 1.0, 1.0)[0]
+
+    def draw(seed):
+        return sample(rows, gumbel((20000, 5), torch.Generator().manual_seed(seed)), 1.0, 1.0)[0]
+
     assert torch.equal(draw(1), draw(1))
     share = torch.bincount(draw(2), minlength=5) / 20000
     assert torch.allclose(share, LOGITS.softmax(-1)[0], atol=0.015)

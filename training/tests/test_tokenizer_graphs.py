@@ -54,7 +54,9 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def run_in_chunks(model: onnx.ModelProto, inputs: dict[str, np.ndarray], chunks: tuple[int, ...]) -> dict[str, np.ndarray]:
+def run_in_chunks(
+    model: onnx.ModelProto, inputs: dict[str, np.ndarray], chunks: tuple[int, ...]
+) -> dict[str, np.ndarray]:
     """Runs a graph chunk after chunk along axis 1, feeding each state back; joins the other outputs."""
     run = session(model)
     states = {i.name: np.zeros(i.shape, np.float32) for i in run.get_inputs() if i.name.startswith("state_")}

@@ -43,7 +43,7 @@ pub fn clap_resources(clap: &Path) -> PathBuf {
 /// The CLAP as the tests want it: a debug build that aborts if `process` allocates. No resources beside it: the tests
 /// say by `SEGUE_RUNTIME` and `SEGUE_PACKS` what it may find.
 pub fn strict_clap() -> Result<PathBuf> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = Command::new(process::cargo());
     cargo.current_dir(paths::root()).args(["build", "--quiet", "-p", "segue", "--lib", "--features", "assert-allocs"]);
     process::openly(&mut cargo)?;
     let built = paths::target().join("debug").join(paths::plugin_library());

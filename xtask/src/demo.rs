@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
         block: BLOCK,
         seed: args.seed,
         real_time: true,
+        leave: None,
     };
     println!("playing {} into {}, in real time …", path.display(), paths::clap().display());
     let mut host = Host::load(&paths::clap())?;
@@ -96,7 +97,7 @@ fn report(p: &Performance, state: &[u8], out: &Path) -> Result<()> {
     println!("wrote       {}: input.wav output.wav continuation.wav spectrogram.png", out.display());
     println!("TTFA        {:.0} ms (continuation enters {:.0} ms in, in time)", p.ttfa_ms.unwrap_or(f64::NAN), (onset - p.trigger) as f64 * 1e3 / f64::from(RATE));
     match p.speed {
-        Some(speed) => println!("speed       {speed:.1} × real time"),
+        Some(speed) => println!("speed       {speed:.1} × real time (from the trigger to the finished take)"),
         None => println!("speed       not seen"),
     }
     println!("underruns   {}", p.underruns);
@@ -116,13 +117,8 @@ fn report(p: &Performance, state: &[u8], out: &Path) -> Result<()> {
 fn reopen(p: &Performance, state: &[u8]) -> Result<()> {
     let mut host = Host::load(&paths::clap())?;
     host.restore(state)?;
-    let heard = replay(&mut host)?;
-    let onset = listen::onset(&heard, 0).ok_or_else(|| Error::Check("the reopened project's take is silent".into()))?;
-    let skip = p.onset.unwrap_or(p.trigger) - p.trigger + RATE as usize / 10;
-    let length = (LENGTH * f64::from(RATE)) as usize - skip - RATE as usize / 10;
-    let was = listen::mono(&listen::cut(&p.wet, p.trigger + skip, p.trigger + skip + length));
-    let is = listen::mono(&listen::cut(&heard, onset + skip, onset + skip + length));
-    let (db, _) = listen::likeness(&was, &is, 64);
+    let heard = replay(&mut host, LENGTH)?;
+    let db = alike(p, &heard, LENGTH)?;
     let takes = project::takes(&host.save()?)?.len();
     println!("reopened    the take plays again, {db:.0} dB alike, {takes} take(s), nothing generated");
     if db < 40.0 || takes != project::takes(state)?.len() {
@@ -131,8 +127,20 @@ fn reopen(p: &Performance, state: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// How much a take that is played again is like what was heard when it was made, in dB. Then it came in late, where it
+/// belonged; now it is played from its beginning.
+pub fn alike(p: &Performance, heard: &[Vec<f32>; 2], length: f64) -> Result<f64> {
+    let onset = listen::onset(heard, 0).ok_or_else(|| Error::Check("the reopened project's take is silent".into()))?;
+    let margin = RATE as usize / 10;
+    let skip = p.onset.unwrap_or(p.trigger) - p.trigger + margin;
+    let frames = ((length * f64::from(RATE)) as usize).saturating_sub(skip + margin);
+    let was = listen::mono(&listen::cut(&p.wet, p.trigger + skip, p.trigger + skip + frames));
+    let is = listen::mono(&listen::cut(heard, onset + skip, onset + skip + frames));
+    Ok(listen::likeness(&was, &is, 64).0)
+}
+
 /// Presses Play after the models have had time to load, and listens to the whole take.
-pub fn replay(host: &mut Host) -> Result<[Vec<f32>; 2]> {
+pub fn replay(host: &mut Host, length: f64) -> Result<[Vec<f32>; 2]> {
     let play = host.param("Play")?.id;
     let press = u64::from(RATE) * 5;
     let score = Score {
@@ -141,7 +149,7 @@ pub fn replay(host: &mut Host) -> Result<[Vec<f32>; 2]> {
         real_time: true,
         input: [Vec::new(), Vec::new()],
         cues: vec![Cue { frame: press, param: play, value: 1.0 }],
-        frames: press + ((LENGTH + 2.0) * f64::from(RATE)) as u64,
+        frames: press + ((length + 2.0) * f64::from(RATE)) as u64,
     };
     Ok(host.perform(&score, |_, _| {})?.planes)
 }

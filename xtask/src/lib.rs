@@ -2,7 +2,9 @@
 //! a library too, so that the integration tests play the same host.
 
 pub mod audio;
+pub mod bench;
 pub mod bundle;
+pub mod check;
 pub mod demo;
 pub mod engine;
 pub mod error;
@@ -17,4 +19,5 @@ pub mod report;
 pub mod runtime;
 pub mod spectrogram;
 pub mod stage;
+pub mod test;
 pub mod wav;

@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use segue_xtask::{bundle, demo, error::Result, install, render, runtime};
+use segue_xtask::{bench, bundle, check, demo, error::Result, install, render, runtime, test};
 use std::process::ExitCode;
 
 /// Everything about Segue that a person runs.
@@ -16,7 +16,11 @@ struct Arguments {
 enum Task {
     Demo(demo::Args),
     Render(render::Args),
+    Bench(bench::Args),
     Runtime(runtime::Args),
+    Test(test::Args),
+    #[command(hide = true)]
+    HostCheck(check::Args),
     Bundle(bundle::Args),
     Install(install::Args),
 }
@@ -50,6 +54,9 @@ fn run(task: &Task) -> Result<()> {
         Task::Demo(args) => demo::run(args),
         Task::Render(args) => render::run(args),
         Task::Runtime(args) => runtime::run(args),
+        Task::Bench(args) => bench::run(args),
+        Task::Test(args) => test::run(args),
+        Task::HostCheck(args) => check::run(args),
         Task::Bundle(args) => bundle::run(args),
         Task::Install(args) => install::run(args),
     }

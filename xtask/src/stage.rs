@@ -29,6 +29,8 @@ pub struct Plan {
     pub seed: u64,
     /// Paced as by a sound card.
     pub real_time: bool,
+    /// Leave so many seconds after the trigger instead of hearing it to its end.
+    pub leave: Option<f64>,
 }
 
 /// What became of it.
@@ -48,8 +50,11 @@ pub struct Performance {
     pub ttfa_ms: Option<f64>,
     /// Holes in the continuation.
     pub underruns: usize,
-    /// Seconds of continuation made per second, seen from the growth of the take in the saved state.
+    /// Seconds of continuation per second, from the trigger until the whole take is in the saved state: it takes in the
+    /// time to the first sound.
     pub speed: Option<f64>,
+    /// When it was.
+    pub finished: Option<Instant>,
 }
 
 impl Plan {
@@ -93,15 +98,17 @@ impl Plan {
                 at(trigger, capture, 1.0),
                 at(trigger + RATE as usize / 10, capture, 0.0),
             ],
-            frames: trigger as u64 + ((self.length + 1.5) * f64::from(RATE)) as u64,
+            frames: trigger as u64 + (self.leave.unwrap_or(self.length + 1.5) * f64::from(RATE)) as u64,
         };
-        let mut growth = Growth::default();
+        let mut arrival = Arrival::new(host);
         let heard = host.perform(&score, |host, clock| {
             if clock > trigger as u64 {
-                growth.look(host);
+                arrival.look(host);
             }
             meanwhile(host, clock);
         })?;
+        let pressed = heard.blocks[trigger / self.block].called;
+        let speed = arrival.seen.map(|(at, seconds)| seconds / (at - pressed).as_secs_f64());
         let wet = listen::wet(&heard.planes, &input);
         let onset = listen::onset(&wet, trigger);
         let end = trigger + (self.length * f64::from(RATE)) as usize;
@@ -111,36 +118,38 @@ impl Plan {
             let (first, last) = (heard.blocks[trigger / self.block], heard.blocks[onset / self.block]);
             ((last.called + last.took) - first.called).as_secs_f64() * 1e3
         });
-        Ok(Performance { input, wet, trigger, onset, ttfa_ms, underruns, speed: growth.speed(), heard })
+        let finished = arrival.seen.map(|(at, _)| at);
+        Ok(Performance { input, wet, trigger, onset, ttfa_ms, underruns, speed, finished, heard })
     }
 }
 
-/// Watches the newest take grow in the saved state.
-#[derive(Debug, Default)]
-struct Growth {
-    seen: Vec<(Instant, f64)>,
-    looked: Option<Instant>,
+/// Watches for a new take in the saved state: it is there when it has been made to its end.
+#[derive(Debug)]
+struct Arrival {
+    before: usize,
+    looked: Instant,
+    /// When, and how long the take is.
+    seen: Option<(Instant, f64)>,
 }
 
-impl Growth {
+impl Arrival {
+    fn new(host: &mut Host) -> Self {
+        Self { before: Self::takes(host).len(), looked: Instant::now(), seen: None }
+    }
+
+    fn takes(host: &mut Host) -> Vec<segue_engine::take::Take> {
+        host.save().and_then(|state| project::takes(&state)).unwrap_or_default()
+    }
+
     fn look(&mut self, host: &mut Host) {
-        let often = std::time::Duration::from_millis(50);
-        if self.looked.is_some_and(|at| at.elapsed() < often) {
+        // Saving is the main thread's work, but it is work: not more often than the figure needs.
+        if self.seen.is_some() || self.looked.elapsed() < std::time::Duration::from_millis(20) {
             return;
         }
-        let now = Instant::now();
-        self.looked = Some(now);
-        let takes = host.save().and_then(|state| project::takes(&state)).unwrap_or_default();
-        let Some(seconds) = takes.first().map(segue_engine::take::Take::seconds) else { return };
-        if seconds > 0.0 && self.seen.last().is_none_or(|(_, before)| seconds > *before) {
-            self.seen.push((now, seconds));
+        self.looked = Instant::now();
+        let takes = Self::takes(host);
+        if takes.len() > self.before {
+            self.seen = takes.first().map(|take| (self.looked, take.seconds()));
         }
-    }
-
-    /// Between the first and the last growth: the first chunk is warm-up.
-    fn speed(&self) -> Option<f64> {
-        let ((from, few), (to, many)) = (self.seen.first()?, self.seen.last()?);
-        let seconds = (*to - *from).as_secs_f64();
-        (seconds > 0.0).then(|| (many - few) / seconds)
     }
 }

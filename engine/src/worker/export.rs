@@ -9,7 +9,8 @@ use std::path::Path;
 /// Writes interleaved stereo.
 pub(super) fn write(path: &Path, take: &Take, audio: &[f32], sample_rate: u32) -> Result<()> {
     let failed = |reason: String| Error::File { path: path.into(), reason };
-    let spec = hound::WavSpec { channels: 2, sample_rate, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
+    let spec =
+        hound::WavSpec { channels: 2, sample_rate, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
     let mut writer = hound::WavWriter::create(path, spec).map_err(|e| failed(e.to_string()))?;
     for sample in audio {
         writer.write_sample(*sample).map_err(|e| failed(e.to_string()))?;
@@ -33,7 +34,9 @@ fn append_info(path: &Path, take: &Take) -> std::io::Result<()> {
         p.made_at,
     );
     let mut info = b"INFO".to_vec();
-    for (id, text) in [(b"INAM", take.name.as_str()), (b"ISFT", concat!("Segue ", env!("CARGO_PKG_VERSION"))), (b"ICMT", &comment)] {
+    for (id, text) in
+        [(b"INAM", take.name.as_str()), (b"ISFT", concat!("Segue ", env!("CARGO_PKG_VERSION"))), (b"ICMT", &comment)]
+    {
         let length = text.len() as u32 + 1;
         info.extend_from_slice(id);
         info.extend_from_slice(&length.to_le_bytes());
@@ -75,7 +78,10 @@ mod tests {
         write(&path, &take, &[0.1, -0.2, 0.3, -0.4], 44_056).expect("written");
         let mut reader = hound::WavReader::open(&path).expect("readable");
         assert_eq!(reader.spec().sample_rate, 44_056);
-        assert_eq!(reader.samples::<f32>().collect::<std::result::Result<Vec<_>, _>>().expect("samples"), [0.1, -0.2, 0.3, -0.4]);
+        assert_eq!(
+            reader.samples::<f32>().collect::<std::result::Result<Vec<_>, _>>().expect("samples"),
+            [0.1, -0.2, 0.3, -0.4]
+        );
         let bytes = std::fs::read(&path).expect("bytes");
         assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().expect("four")) as usize, bytes.len() - 8);
         assert!(String::from_utf8_lossy(&bytes).contains("seed 4711"));

@@ -61,7 +61,8 @@ impl Worker {
             return;
         }
         let controls = &self.shared.config.controls;
-        let frames = (f64::from(controls.prompt_seconds.get().clamp(1.0, 10.0)) * f64::from(live.sample_rate)).round() as u64;
+        let frames =
+            (f64::from(controls.prompt_seconds.get().clamp(1.0, 10.0)) * f64::from(live.sample_rate)).round() as u64;
         match controls.capture_mode() {
             CaptureMode::JustPlayed => self.continue_from(clock, frames as usize, transport, clock),
             CaptureMode::Record => {
@@ -84,7 +85,9 @@ impl Worker {
         let prompt = history.slice(end, have).filter(|p| p[0].len() >= live.sample_rate as usize);
         let refusal = match &prompt {
             None => Some("Nothing to continue yet: play for at least a second."),
-            Some(prompt) if prompt.iter().all(|channel| rms(channel) < SILENCE_RMS) => Some("Nothing to continue: the input was silent."),
+            Some(prompt) if prompt.iter().all(|channel| rms(channel) < SILENCE_RMS) => {
+                Some("Nothing to continue: the input was silent.")
+            }
             Some(_) => None,
         };
         if let Some(refusal) = refusal {
@@ -106,7 +109,13 @@ impl Worker {
     }
 
     /// Prefills and leaves the rest to the turns to come. The prompt is planar, at the pack's rate.
-    pub(super) fn perform(&mut self, prompt: Arc<Vec<Vec<f32>>>, place: Place, tempo: Option<f64>, seen: (Instant, f64)) -> Result<()> {
+    pub(super) fn perform(
+        &mut self,
+        prompt: Arc<Vec<Vec<f32>>>,
+        place: Place,
+        tempo: Option<f64>,
+        seen: (Instant, f64),
+    ) -> Result<()> {
         let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
         let controls = &self.shared.config.controls;
         let seed = match controls.seed.load(Relaxed) {

@@ -132,11 +132,15 @@ impl Engine {
             lifecycle: lifecycle_out,
             stop: Arc::clone(&stop),
         };
-        let spawned = std::thread::Builder::new().name("segue worker".into()).spawn(move || run::run(threads, source()));
+        let spawned =
+            std::thread::Builder::new().name("segue worker".into()).spawn(move || run::run(threads, source()));
         if let Err(e) = &spawned {
             let mut status = status.lock();
             status.activity = Activity::Unable;
-            status.problem = Some(Problem { what: format!("no thread could be started: {e}"), remedy: "Close other programs and insert Segue again.".into() });
+            status.problem = Some(Problem {
+                what: format!("no thread could be started: {e}"),
+                remedy: "Close other programs and insert Segue again.".into(),
+            });
         }
         Self { controls, meters, status, shelf, commands, lifecycle, stop, thread: spawned.ok() }
     }

@@ -192,7 +192,11 @@ impl Performance {
         let total_seconds = self.total.map(|t| t as f64 / f64::from(self.sample_rate));
         let scale = total_seconds.filter(|_| seconds > 0.0).map(|total| total / seconds);
         let stages = self.music.stage_frames().into_iter();
-        let stages = stages.map(|(id, done)| StageProgress { id, done, total: scale.map(|s| (done as f64 * s).round() as usize) });
+        let stages = stages.map(|(id, done)| StageProgress {
+            id,
+            done,
+            total: scale.map(|s| (done as f64 * s).round() as usize),
+        });
         Progress {
             stages: stages.collect(),
             seconds,

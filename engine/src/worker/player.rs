@@ -48,7 +48,15 @@ impl Player {
     }
 
     /// Begins to play `audio` (interleaved, from the take's beginning) at its frame `position`. `false` while something else is still fading.
-    pub(super) fn begin(&mut self, playback: &mut PlaybackInput, take: TakeId, start: Start, position: u64, period: u64, audio: &[f32]) -> bool {
+    pub(super) fn begin(
+        &mut self,
+        playback: &mut PlaybackInput,
+        take: TakeId,
+        start: Start,
+        position: u64,
+        period: u64,
+        audio: &[f32],
+    ) -> bool {
         let from = (position as usize).saturating_mul(2).min(audio.len());
         let Some(pushed) = playback.begin(take, start, position, period, &audio[from..]) else { return false };
         self.current = Some(Current { take, next: position + pushed as u64, period });

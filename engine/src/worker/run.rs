@@ -28,7 +28,11 @@ const NAP_ASLEEP: Duration = Duration::from_millis(200);
 pub(super) enum Job {
     Idle,
     /// Recording a prompt from `start` until `end`.
-    Recording { start: u64, end: u64, transport: Transport },
+    Recording {
+        start: u64,
+        end: u64,
+        transport: Transport,
+    },
     Performing(Box<Performance>),
 }
 
@@ -209,7 +213,8 @@ impl Worker {
                 super::schedule::Decision::Wait { seconds } => performance.starts_in = seconds,
                 super::schedule::Decision::Begin { start, position } => {
                     let (id, period) = (performance.id, performance.period());
-                    performance.begun = self.player.begin(&mut live.playback, id, start, position, period, performance.audio());
+                    performance.begun =
+                        self.player.begin(&mut live.playback, id, start, position, period, performance.audio());
                     if performance.begun {
                         live.playback.set_due_from(u64::MAX);
                     }
@@ -220,7 +225,10 @@ impl Worker {
             let (id, endless) = (performance.id, performance.is_endless());
             self.finish_job();
             if endless {
-                self.notice = Some(format!("Stopped after {} minutes: that is as long as a take can be.", super::performance::MAX_SECONDS / 60));
+                self.notice = Some(format!(
+                    "Stopped after {} minutes: that is as long as a take can be.",
+                    super::performance::MAX_SECONDS / 60
+                ));
                 self.stop_if_playing(id);
             }
         }
@@ -279,7 +287,8 @@ impl Worker {
         if let Some((id, start)) = self.player.turn(&mut live.playback) {
             let begun = match &mut self.job {
                 Job::Performing(p) if p.id == id => {
-                    p.begun = p.frames() > 0 && self.player.begin(&mut live.playback, id, start, 0, p.period(), p.audio());
+                    p.begun =
+                        p.frames() > 0 && self.player.begin(&mut live.playback, id, start, 0, p.period(), p.audio());
                     p.begun
                 }
                 _ => match self.takes.audio(id) {

@@ -76,9 +76,17 @@ impl Takes {
     }
 
     /// A new take, complete with its audio. It becomes the selected one.
-    pub(super) fn add(&mut self, take: Take, audio: Audio, picture: Waveform, prompt_picture: Waveform, prompt: Arc<Vec<Vec<f32>>>) {
+    pub(super) fn add(
+        &mut self,
+        take: Take,
+        audio: Audio,
+        picture: Waveform,
+        prompt_picture: Waveform,
+        prompt: Arc<Vec<Vec<f32>>>,
+    ) {
         let id = take.id;
-        self.records.insert(id, Record { prompt_picture, picture: Some(picture), playable: true, prompt: Some(prompt) });
+        self.records
+            .insert(id, Record { prompt_picture, picture: Some(picture), playable: true, prompt: Some(prompt) });
         self.decoded.retain(|d| d.0 != id);
         self.decoded.push((id, audio));
         let mut newest = Vec::new();

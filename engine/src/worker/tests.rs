@@ -1,1 +1,507 @@
+use super::source::{Decode, Music};
+use super::*;
+use crate::continuation::Sampling;
+use crate::error::{Error, Result};
+use crate::playback::Mix;
+use crate::status::PackSummary;
+use crate::take::{Provenance, Take, TakeId, Tokens};
+use crate::transport::Transport;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
+const PACK_RATE: u32 = 24_000;
+const CHUNK: usize = 1_920;
+
+/// What the pretended pack plays: exact, and never 0.
+fn note(n: usize) -> f32 {
+    0.25 + (n % 50_000) as f32 / 131_072.0
+}
+
+/// Makes [`note`]s at a chosen speed.
+#[derive(Clone)]
+struct Fake {
+    /// Seconds of audio per second; infinite does not sleep.
+    speed: f64,
+    /// Fails at this step.
+    fails_at: Option<usize>,
+    /// Refuses to load while this is not 0.
+    missing: Arc<AtomicU32>,
+    steps: Arc<AtomicU32>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self { speed: f64::INFINITY, fails_at: None, missing: Arc::default(), steps: Arc::default() }
+    }
+}
+
+struct FakeMusic {
+    fake: Fake,
+    made: usize,
+    step: usize,
+    seed: u64,
+}
+
+struct FakeDecode {
+    next: usize,
+    end: usize,
+}
+
+fn chunk(from: usize, frames: usize) -> [Vec<f32>; 2] {
+    let left: Vec<f32> = (from..from + frames).map(note).collect();
+    [left.clone(), left]
+}
+
+impl Source for Fake {
+    fn load(&mut self, _request: &LoadRequest) -> Result<PackSummary> {
+        if self.missing.load(Relaxed) > 0 {
+            return Err(Error::PackMissing { looked: vec!["/nowhere".into()] });
+        }
+        Ok(PackSummary {
+            name: "fake".into(),
+            version: "1".into(),
+            title: String::new(),
+            stages: vec!["semantic".into()],
+            sample_rate: PACK_RATE,
+            channels: 1,
+            device: "cpu".into(),
+            threads: 1,
+            license: String::new(),
+        })
+    }
+    fn made(&self, take: &Take) -> bool {
+        self.missing.load(Relaxed) == 0 && take.provenance.pack_hash == "fake"
+    }
+    fn begin(&mut self, prompt: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
+        assert!(prompt.iter().flatten().all(|s| s.is_finite()));
+        Ok(Box::new(FakeMusic { fake: self.clone(), made: 0, step: 0, seed }))
+    }
+    fn decode(&mut self, take: &Take) -> Result<Box<dyn Decode>> {
+        Ok(Box::new(FakeDecode { next: 0, end: take.continuation_samples }))
+    }
+}
+
+impl Music for FakeMusic {
+    fn step(&mut self, _sampling: &Sampling) -> Result<[Vec<f32>; 2]> {
+        self.fake.steps.fetch_add(1, Relaxed);
+        self.step += 1;
+        if self.fake.fails_at == Some(self.step) {
+            return Err(Error::Inference {
+                pack: "fake".into(),
+                graph: "none.onnx".into(),
+                reason: "NaN in output".into(),
+            });
+        }
+        if self.fake.speed.is_finite() {
+            std::thread::sleep(Duration::from_secs_f64(CHUNK as f64 / f64::from(PACK_RATE) / self.fake.speed));
+        }
+        let chunk = chunk(self.made, CHUNK);
+        self.made += CHUNK;
+        Ok(chunk)
+    }
+    fn stage_frames(&self) -> Vec<(String, usize)> {
+        vec![("semantic".into(), self.made / 960)]
+    }
+    fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
+        let provenance = Provenance {
+            pack: "fake 1".into(),
+            pack_hash: "fake".into(),
+            seed: self.seed,
+            temperatures: sampling.temperatures,
+            ..Provenance::default()
+        };
+        Take {
+            id,
+            name,
+            kept: false,
+            provenance,
+            semantic: Tokens::new(1),
+            acoustic: Tokens::new(1),
+            prompt_samples: 0,
+            continuation_samples: self.made,
+            sample_rate: PACK_RATE,
+            gain: [1.0, 1.0],
+        }
+    }
+}
+
+impl Decode for FakeDecode {
+    fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>> {
+        let frames = CHUNK.min(self.end - self.next);
+        self.next += frames;
+        Ok((frames > 0).then(|| chunk(self.next - frames, frames)))
+    }
+}
+
+/// A host with one instance.
+struct Host {
+    engine: Engine,
+    ends: AudioEnds,
+    rate: u32,
+    offline: bool,
+    out: Vec<f32>,
+    /// What is played into it.
+    input: fn(u64) -> f32,
+    realtime: Option<(Instant, u64)>,
+}
+
+const PLAY: fn(u64) -> f32 = |n| ((n as f32) * 0.05).sin() * 0.5;
+const SILENCE: fn(u64) -> f32 = |_| 0.0;
+
+impl Host {
+    fn new(fake: &Fake, rate: u32, offline: bool) -> Self {
+        let config = EngineConfig::default();
+        config.controls.length_seconds.set(1.0);
+        config.controls.prompt_seconds.set(2.0);
+        let fake = fake.clone();
+        let engine = Engine::spawn_with(config, move || Box::new(fake));
+        let ends = engine.activate(Activation { sample_rate: rate, offline });
+        Self { engine, ends, rate, offline, out: Vec::new(), input: PLAY, realtime: None }
+    }
+
+    fn block(&mut self, frames: usize) {
+        let clock = self.ends.capture.clock();
+        let mut left: Vec<f32> = (clock..clock + frames as u64).map(self.input).collect();
+        let mut right = left.clone();
+        self.ends.capture.push_block(&[&left, &right]);
+        if self.offline {
+            let began = Instant::now();
+            while !self.ends.playback.ready(self.ends.capture.sent(), clock, frames, false) {
+                assert!(began.elapsed() < Duration::from_secs(20), "waits in vain at {clock}");
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        }
+        let looping = self.engine.controls.loop_take.load(Relaxed);
+        self.ends.playback.mix(&mut [&mut left, &mut right], clock, &Mix { dry: 0.0, wet: 1.0, duck: false, looping });
+        self.out.extend(left);
+        if let Some((began, from)) = self.realtime {
+            let due = Duration::from_secs_f64((clock + frames as u64 - from) as f64 / f64::from(self.rate));
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+    }
+
+    fn seconds(&mut self, seconds: f64) {
+        let end = self.ends.capture.clock() + (seconds * f64::from(self.rate)) as u64;
+        while self.ends.capture.clock() < end {
+            self.block(480.min((end - self.ends.capture.clock()) as usize));
+        }
+    }
+
+    /// From here on, blocks take as long as they last.
+    fn pace(&mut self) {
+        self.realtime = Some((Instant::now(), self.ends.capture.clock()));
+    }
+
+    fn trigger(&mut self, frame: usize) -> usize {
+        self.ends.capture.trigger(frame, Transport::default());
+        self.ends.capture.clock() as usize + frame
+    }
+
+    fn send(&self, command: Command) {
+        self.engine.commands.try_send(command).expect("room");
+    }
+
+    fn status(&self) -> Status {
+        self.engine.status.lock().clone()
+    }
+
+    fn wait(&self, what: &str, mut until: impl FnMut(&Status) -> bool) -> Status {
+        let began = Instant::now();
+        loop {
+            let status = self.status();
+            if until(&status) {
+                return status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(10), "{what}: {status:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn ready(&self) {
+        self.wait("ready", |s| s.activity == Activity::Ready);
+    }
+}
+
+#[test]
+fn a_bounce_is_complete_and_exact() {
+    // At the pack's own rate nothing is resampled, so every sample can be named.
+    let mut host = Host::new(&Fake { speed: 40.0, ..Fake::default() }, PACK_RATE, true);
+    host.seconds(3.0);
+    let origin = host.trigger(123);
+    host.seconds(2.0);
+    let (fade, length) = (600, PACK_RATE as usize);
+    assert!(host.out[..origin].iter().all(|s| *s == 0.0));
+    for n in fade..length - fade {
+        assert_eq!(host.out[origin + n], note(n), "sample {n}");
+    }
+    assert!(host.out[origin + length..].iter().all(|s| *s == 0.0));
+    assert_eq!(host.engine.meters.underruns.load(Relaxed), 0);
+    let status = host.wait("done", |s| s.activity == Activity::Ready && s.takes.len() == 1);
+    assert_eq!(status.takes[0].name, "Take 1");
+    assert!((status.takes[0].seconds - 1.0).abs() < 1e-6);
+    assert!((1..=9999).contains(&status.takes[0].seed));
+    assert_eq!(host.engine.shelf.snapshot().takes.len(), 1);
+}
+
+#[test]
+fn in_real_time_it_comes_in_where_time_is() {
+    let mut host = Host::new(&Fake { speed: 20.0, ..Fake::default() }, PACK_RATE, false);
+    host.ready();
+    host.seconds(3.0);
+    host.pace();
+    let origin = host.trigger(100);
+    host.seconds(1.3);
+    let first = host.out.iter().position(|s| *s != 0.0).expect("heard");
+    assert!(first > origin && first < origin + PACK_RATE as usize / 2, "entered at {first}, {origin} is its beginning");
+    for n in first - origin + 700..PACK_RATE as usize - 700 {
+        assert_eq!(host.out[origin + n], note(n), "sample {n}");
+    }
+    assert_eq!(host.engine.meters.underruns.load(Relaxed), 0);
+    let status = host.status();
+    assert!(status.ttfa_ms.is_some_and(|ms| ms > 0.0 && ms < 500.0), "{:?}", status.ttfa_ms);
+    assert!(status.speed.is_some_and(|speed| speed > 5.0), "{:?}", status.speed);
+}
+
+#[test]
+fn slower_than_real_time_is_heard_whole_and_without_gaps() {
+    let mut host = Host::new(&Fake { speed: 0.7, ..Fake::default() }, PACK_RATE, false);
+    host.ready();
+    host.seconds(3.0);
+    host.pace();
+    host.trigger(0);
+    host.seconds(0.5);
+    assert!(host.status().progress.is_some_and(|p| p.starts_in > 0.0));
+    host.seconds(2.4);
+    assert_eq!(host.engine.meters.underruns.load(Relaxed), 0);
+    let first = host.out.iter().position(|s| *s != 0.0).expect("heard");
+    for n in 700..PACK_RATE as usize - 700 {
+        assert_eq!(host.out[first + n], note(n), "sample {n}");
+    }
+}
+
+#[test]
+fn any_rate_will_do() {
+    for rate in [8_000, 44_056, 96_000] {
+        let mut host = Host::new(&Fake::default(), rate, true);
+        host.seconds(2.5);
+        let origin = host.trigger(0);
+        host.seconds(1.5);
+        let middle = origin + rate as usize / 2;
+        let expected = note(PACK_RATE as usize / 2);
+        assert!((host.out[middle] - expected).abs() < 0.01, "{rate} Hz: {} instead of {expected}", host.out[middle]);
+        assert!(host.out[origin + rate as usize..].iter().all(|s| *s == 0.0), "{rate} Hz");
+    }
+}
+
+#[test]
+fn silence_and_too_little_are_refused_in_words() {
+    let mut host = Host::new(&Fake::default(), 48_000, true);
+    host.seconds(0.5);
+    host.trigger(0);
+    host.block(480);
+    host.wait("too short", |s| s.notice.as_deref().is_some_and(|n| n.contains("at least a second")));
+    host.input = SILENCE;
+    host.seconds(3.0);
+    host.trigger(0);
+    host.block(480);
+    host.wait("silent", |s| s.notice.as_deref() == Some("Nothing to continue: the input was silent."));
+    assert!(host.status().takes.is_empty());
+    host.input = |_| f32::NAN;
+    host.seconds(3.0);
+    host.trigger(0);
+    host.block(480);
+    host.wait("not a number is silence", |s| s.notice.as_deref().is_some_and(|n| n.contains("silent")));
+}
+
+#[test]
+fn recording_takes_what_comes_after() {
+    let mut host = Host::new(&Fake::default(), PACK_RATE, true);
+    host.engine.controls.record.store(true, Relaxed);
+    host.input = SILENCE;
+    host.seconds(2.0);
+    host.input = PLAY;
+    let trigger = host.trigger(50);
+    host.block(480);
+    host.wait("recording", |s| s.activity == Activity::Recording);
+    host.seconds(3.5);
+    let origin = trigger + 2 * PACK_RATE as usize;
+    assert!(host.out[..origin].iter().all(|s| *s == 0.0));
+    assert_eq!(host.out[origin + 5_000], note(5_000));
+}
+
+#[test]
+fn a_failure_is_told_and_the_next_attempt_works() {
+    let mut host = Host::new(&Fake { fails_at: Some(4), speed: 50.0, ..Fake::default() }, PACK_RATE, false);
+    host.ready();
+    host.seconds(3.0);
+    for attempt in 1..=2 {
+        host.trigger(0);
+        host.seconds(0.5);
+        // What was made before the failure is kept.
+        let status = host.wait("failed", |s| s.takes.len() == attempt && s.generating.is_none());
+        assert!(status.problem.is_some_and(|p| p.what.contains("NaN in output")));
+        assert_eq!(status.activity, Activity::Ready);
+        host.seconds(1.0);
+    }
+}
+
+#[test]
+fn cancel_takes_effect_within_a_step() {
+    let fake = Fake { speed: 1.6, ..Fake::default() };
+    let mut host = Host::new(&fake, PACK_RATE, false);
+    host.engine.controls.length_seconds.set(f32::INFINITY);
+    host.ready();
+    host.seconds(3.0);
+    host.pace();
+    host.trigger(0);
+    host.seconds(0.4);
+    let before = fake.steps.load(Relaxed);
+    host.send(Command::Cancel);
+    let status = host.wait("cancelled", |s| s.generating.is_none() && s.activity == Activity::Ready);
+    assert!(fake.steps.load(Relaxed) <= before + 1);
+    assert_eq!(status.takes.len(), 1, "what there is stays");
+    host.seconds(0.1);
+    assert_eq!(host.out.last(), Some(&0.0));
+}
+
+#[test]
+fn closing_in_the_middle_is_clean_and_quick() {
+    let mut host = Host::new(&Fake { speed: 0.5, ..Fake::default() }, PACK_RATE, false);
+    host.engine.controls.length_seconds.set(f32::INFINITY);
+    host.ready();
+    host.seconds(3.0);
+    host.trigger(0);
+    host.wait("generating", |s| s.activity == Activity::Generating);
+    let began = Instant::now();
+    drop(host);
+    assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+}
+
+#[test]
+fn takes_are_restored_without_generating() {
+    let fake = Fake::default();
+    let mut host = Host::new(&fake, PACK_RATE, false);
+    let music = |id, hash: &str| {
+        let mut take = FakeMusic { fake: fake.clone(), made: 48_000, step: 0, seed: 5 }.take(
+            TakeId(id),
+            format!("Take {id}"),
+            &Sampling::default(),
+        );
+        take.provenance.pack_hash = hash.into();
+        take
+    };
+    let takes = vec![music(9, "fake"), music(4, "another")];
+    host.engine.shelf.restore(Shelf { takes: takes.clone(), selected: Some(TakeId(9)), pack: None });
+    let status = host.wait("restored", |s| s.takes.len() == 2 && !s.takes[0].continuation.is_empty());
+    assert!(status.takes[0].playable && !status.takes[1].playable);
+    assert_eq!(host.engine.shelf.snapshot().takes, takes, "untouched");
+    host.send(Command::Play);
+    let began = Instant::now();
+    while host.out.iter().filter(|s| **s != 0.0).count() < 30_000 {
+        host.block(480);
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    assert_eq!(fake.steps.load(Relaxed), 0);
+    let first = host.out.iter().position(|s| *s != 0.0).expect("heard");
+    assert_eq!(host.out[first + 10_000], note(10_000), "from its beginning");
+    host.send(Command::Select(TakeId(4)));
+    host.send(Command::Play);
+    host.wait("refused", |s| s.notice.as_deref().is_some_and(|n| n.contains("not loaded")));
+    host.send(Command::Delete(TakeId(4)));
+    host.send(Command::Rename(TakeId(9), "Good one".into()));
+    host.send(Command::Keep(TakeId(9), true));
+    let status = host.wait("tidied", |s| s.takes.len() == 1 && s.takes[0].kept);
+    assert_eq!((status.takes[0].name.as_str(), status.selected), ("Good one", Some(TakeId(9))));
+}
+
+#[test]
+fn retry_export_and_another_rate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut host = Host::new(&Fake::default(), PACK_RATE, false);
+    host.ready();
+    host.seconds(3.0);
+    host.trigger(0);
+    host.block(480);
+    host.wait("first", |s| s.takes.len() == 1 && s.generating.is_none());
+    host.send(Command::Retry);
+    for _ in 0..200 {
+        host.block(480);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let status = host.wait("second", |s| s.takes.len() == 2 && s.generating.is_none());
+    assert_eq!(status.selected, Some(TakeId(2)));
+    // Another rate: the ends are new, the takes stay and are decoded for it.
+    host.engine.deactivate();
+    host.ends = host.engine.activate(Activation { sample_rate: 48_000, offline: false });
+    let path = folder.path().join("take.wav");
+    host.wait("listening again", |s| s.activity == Activity::Ready);
+    host.send(Command::Export(TakeId(1), path.clone()));
+    host.wait("exported", |s| s.notice.as_deref().is_some_and(|n| n.contains("Exported")));
+    let reader = hound::WavReader::open(&path).expect("a file");
+    assert_eq!((reader.spec().sample_rate, reader.duration()), (48_000, 48_000));
+}
+
+#[test]
+fn without_a_pack_audio_passes_and_the_way_out_is_told() {
+    let fake = Fake::default();
+    fake.missing.store(1, Relaxed);
+    let mut host = Host::new(&fake, 48_000, true);
+    let status = host.wait("unable", |s| s.activity == Activity::Unable);
+    assert!(status.problem.is_some_and(|p| p.what.contains("/nowhere") && !p.remedy.is_empty()));
+    host.seconds(2.0);
+    host.trigger(0);
+    host.seconds(1.0);
+    fake.missing.store(0, Relaxed);
+    host.send(Command::LoadPack(None));
+    let status = host.wait("loaded", |s| s.activity == Activity::Ready);
+    assert_eq!((status.problem, status.pack.map(|p| p.name)), (None, Some("fake".into())));
+    fake.missing.store(1, Relaxed);
+    host.send(Command::LoadPack(Some("/bad".into())));
+    let status = host.wait("refused", |s| s.problem.is_some());
+    assert_eq!(status.pack.map(|p| p.name), Some("fake".into()), "the last good one stays");
+}
+
+#[test]
+fn an_armed_continuation_waits_for_the_transport() {
+    let mut host = Host::new(&Fake::default(), PACK_RATE, true);
+    host.engine.controls.start.store(3, Relaxed);
+    host.seconds(3.0);
+    host.trigger(0);
+    host.seconds(1.0);
+    assert!(host.out.iter().all(|s| *s == 0.0));
+    let start = host.ends.capture.clock();
+    host.ends.playback.transport_started(start);
+    host.ends.capture.transport_started(0, Transport::default());
+    host.seconds(1.0);
+    assert_eq!(host.out[start as usize + 10_000], note(10_000));
+}
+
+#[test]
+fn the_play_parameter_plays_loops_and_stops() {
+    let mut host = Host::new(&Fake::default(), PACK_RATE, true);
+    host.seconds(3.0);
+    host.trigger(0);
+    host.seconds(2.0);
+    host.engine.controls.loop_take.store(true, Relaxed);
+    let start = host.ends.capture.clock() as usize;
+    host.ends.capture.play();
+    host.seconds(2.5);
+    assert_eq!(host.out[start + 10_000], note(10_000));
+    assert_eq!(host.out[start + PACK_RATE as usize + 10_000], note(10_000), "the second pass");
+    host.ends.capture.stop();
+    host.seconds(0.5);
+    assert_eq!(host.out.last(), Some(&0.0));
+}
+
+#[test]
+fn instances_do_not_disturb_each_other() {
+    let hosts: Vec<Host> = (0..8).map(|_| Host::new(&Fake::default(), PACK_RATE, true)).collect();
+    for mut host in hosts {
+        host.seconds(2.0);
+        let origin = host.trigger(7);
+        host.seconds(1.0);
+        assert_eq!(host.out[origin + 5_000], note(5_000));
+    }
+}

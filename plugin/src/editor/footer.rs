@@ -71,7 +71,10 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, acts: &mut Acts) {
     let mut left = activity.right() + 14.0;
     if status.activity == Activity::Unable || (status.pack.is_none() && status.activity == Activity::Ready) {
         let words = "Look again";
-        let room = Rect::from_min_size(pos2(left, rect.top()), vec2(width_of(&painter, words, theme::font(SMALL)) + 2.0, rect.height()));
+        let room = Rect::from_min_size(
+            pos2(left, rect.top()),
+            vec2(width_of(&painter, words, theme::font(SMALL)) + 2.0, rect.height()),
+        );
         if link(ui, room, Align2::LEFT_CENTER, Id::unique("segue look again"), words, "Look for a model pack again.") {
             acts.send(Command::LoadPack(None));
         }
@@ -80,7 +83,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, acts: &mut Acts) {
     // The grip of the corner needs its room.
     let right = rect.right() - 10.0;
     let notice = status.notice.as_deref().unwrap_or_default();
-    let least = if notice.is_empty() { 0.0 } else { width_of(&painter, notice, theme::font(SMALL)).min((right - left) * 0.4) + 24.0 };
+    let least = if notice.is_empty() {
+        0.0
+    } else {
+        width_of(&painter, notice, theme::font(SMALL)).min((right - left) * 0.4) + 24.0
+    };
     let room = Rect::from_min_max(pos2(left, rect.top()), pos2(right - least, rect.bottom()));
     // Whole facts only; what does not fit is in the tooltip.
     let hint = format!("{}\n\n{hint}", facts.join("  ·  ")).trim_start().to_owned();

@@ -14,12 +14,23 @@ use std::sync::Arc;
 /// Draws the top line.
 pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: &mut Acts) {
     let painter = ui.painter().clone();
-    let (mark, _) = text_in(&painter, rect.translate(vec2(0.0, -3.0)), Align2::LEFT_CENTER, "Segue", theme::mark(31.0), theme::TEXT);
+    let (mark, _) = text_in(
+        &painter,
+        rect.translate(vec2(0.0, -3.0)),
+        Align2::LEFT_CENTER,
+        "Segue",
+        theme::mark(31.0),
+        theme::TEXT,
+    );
 
     let narrow = rect.width() < 760.0;
     let input = Rect::from_min_max(pos2(rect.right() - if narrow { 250.0 } else { 300.0 }, rect.top()), rect.max);
     let title = Rect::from_min_max(pos2(mark.right() + 22.0, rect.top()), pos2(input.left() - 16.0, rect.bottom()));
-    painter.vline(mark.right() + 11.0, title.center().y - 12.0..=title.center().y + 12.0, Stroke::new(1.0, theme::LINE));
+    painter.vline(
+        mark.right() + 11.0,
+        title.center().y - 12.0..=title.center().y + 12.0,
+        Stroke::new(1.0, theme::LINE),
+    );
     match view.shown() {
         Some(take) => {
             let mut title = title;
@@ -37,11 +48,18 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
             }
             let facts = format!("seed {}", take.seed);
             let room = title.width() - width_of(&painter, &facts, theme::font(SMALL)) - 12.0;
-            let (name, _) = text_in(&painter, title.with_max_x(title.left() + room), Align2::LEFT_CENTER, &take.name, theme::medium(15.0), theme::TEXT);
+            let (name, _) = text_in(
+                &painter,
+                title.with_max_x(title.left() + room),
+                Align2::LEFT_CENTER,
+                &take.name,
+                theme::medium(15.0),
+                theme::TEXT,
+            );
             let rest = title.with_min_x(name.right() + 10.0).translate(vec2(0.0, 1.0));
             text_in(&painter, rest, Align2::LEFT_CENTER, &facts, theme::font(SMALL), theme::MUTED);
-            ui.interact(name.union(rest.with_max_x(name.right() + 90.0)), Id::unique("segue title"), Sense::hover()).on_hover_text(
-                format!(
+            ui.interact(name.union(rest.with_max_x(name.right() + 90.0)), Id::unique("segue title"), Sense::hover())
+                .on_hover_text(format!(
                     "{}\n{} of continuation, seed {}\nIdeas {:.2}, Touch {:.2}, Detail {:.2}\nMade with {}",
                     take.name,
                     seconds(take.seconds),
@@ -50,11 +68,17 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
                     take.temperatures[1],
                     take.temperatures[2],
                     take.pack
-                ),
-            );
+                ));
         }
         None => {
-            text_in(&painter, title, Align2::LEFT_CENTER, "No take yet", theme::font(BODY), theme::MUTED);
+            text_in(
+                &painter,
+                title,
+                Align2::LEFT_CENTER,
+                if view.busy() { "New take" } else { "No take yet" },
+                theme::font(BODY),
+                theme::MUTED,
+            );
         }
     }
 
@@ -66,7 +90,9 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
         text_in(&painter, strip, Align2::CENTER_CENTER, "not listening", theme::font(SMALL), theme::FAINT);
     } else {
         let gain = timeline::gain_of(&[&view.status.listening]);
-        timeline::bars(&painter, strip.shrink2(vec2(5.0, 3.0)), &view.status.listening, gain, |_| theme::dim(theme::SLATE, 0.8));
+        timeline::bars(&painter, strip.shrink2(vec2(5.0, 3.0)), &view.status.listening, gain, |_| {
+            theme::dim(theme::SLATE, 0.8)
+        });
     }
     ui.interact(strip, Id::unique("segue strip"), Sense::hover()).on_hover_text(format!(
         "Segue is always listening. These are the last {} of your playing: what Capture & Continue would continue.",
@@ -75,7 +101,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
     let words = level.with_max_y(level.center().y + 2.0);
     text_in(&painter, words, Align2::LEFT_CENTER, "Input", theme::font(SMALL), theme::MUTED);
     let hold = desk.input.hold;
-    let text = if hold > 1e-3 { format!("{:.0} dB", 20.0 * hold.log10()).replace("-0 dB", "0 dB").replace('-', "−") } else { "−∞ dB".into() };
+    let text = if hold > 1e-3 {
+        format!("{:.0} dB", 20.0 * hold.log10()).replace("-0 dB", "0 dB").replace('-', "−")
+    } else {
+        "−∞ dB".into()
+    };
     let color = if hold > 1.0 { theme::ALERT } else { theme::MUTED };
     text_in(&painter, words, Align2::RIGHT_CENTER, &text, theme::font(SMALL), color);
     let bar = Rect::from_min_max(pos2(level.left(), level.bottom() - 7.0), pos2(level.right(), level.bottom() - 2.0));

@@ -35,7 +35,8 @@ impl Knob<'_> {
         let name = Rect::from_min_size(around.min, vec2(around.width(), 20.0));
         let value = Rect::from_min_max(pos2(around.left(), around.bottom() - 20.0), around.max);
         let dial = Rect::from_min_max(name.left_bottom(), value.right_top());
-        let response = ui.interact(name.union(dial), ui.scope_id().with(("knob", control.key)), Sense::click_and_drag());
+        let response =
+            ui.interact(name.union(dial), ui.scope_id().with(("knob", control.key)), Sense::click_and_drag());
         gesture(ui, &response, control, Axis::Up, 180.0, acts);
         let lit = response.hovered() || response.dragged();
 

@@ -31,7 +31,7 @@ use nice_plug_egui::{
 };
 use parking_lot::Mutex;
 use segue_engine::command::Command;
-use segue_engine::status::{Meters, Status};
+use segue_engine::status::{Activity, Meters, Status};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,7 +72,11 @@ pub fn default_state() -> Arc<EguiEditorState> {
 }
 
 /// Makes the editor. The window is made later, when the host asks for one.
-pub fn create(context: EditorContext, state: Arc<EguiEditorState>, repaint: RepaintNotifier) -> Option<EguiEditor<App>> {
+pub fn create(
+    context: EditorContext,
+    state: Arc<EguiEditorState>,
+    repaint: RepaintNotifier,
+) -> Option<EguiEditor<App>> {
     let settings = EguiNiceSettings::new()
         .with_tile("Segue")
         .with_resize_hint(ResizeHint::resizable().with_min_logical_size(LogicalSize::new(MIN_SIZE.0, MIN_SIZE.1)))
@@ -369,7 +373,10 @@ fn draw(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let (header_height, panel_height, gap) = if roomy { (54.0, 158.0, 16.0) } else { (48.0, 136.0, 11.0) };
     let header = Rect::from_min_size(inner.min, vec2(inner.width(), header_height));
     let footer = Rect::from_min_max(pos2(inner.left(), inner.bottom() - 30.0), inner.max);
-    let panel = Rect::from_min_max(pos2(inner.left(), footer.top() - 4.0 - panel_height), pos2(inner.right(), footer.top() - 4.0));
+    let panel = Rect::from_min_max(
+        pos2(inner.left(), footer.top() - 4.0 - panel_height),
+        pos2(inner.right(), footer.top() - 4.0),
+    );
     let problem = view.status.problem.as_ref();
     let takes_height = match (view.status.takes.is_empty(), roomy) {
         // Words about an error need the room more than words about nothing.
@@ -378,13 +385,17 @@ fn draw(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
         (false, true) => 64.0,
         (false, false) => 48.0,
     };
-    let takes = Rect::from_min_max(pos2(inner.left(), panel.top() - gap - takes_height), pos2(inner.right(), panel.top() - gap));
+    let takes = Rect::from_min_max(
+        pos2(inner.left(), panel.top() - gap - takes_height),
+        pos2(inner.right(), panel.top() - gap),
+    );
     let above = if takes_height > 0.0 { takes.top() - 8.0 } else { takes.top() };
     let mut timeline = Rect::from_min_max(header.left_bottom(), pos2(inner.right(), above));
 
     header::show(ui, header, view, desk, acts);
     if let Some(problem) = problem {
-        let banner = header::Banner::new(ui, problem, inner.width(), if roomy || takes_height == 0.0 { 132.0 } else { 96.0 });
+        let banner =
+            header::Banner::new(ui, problem, inner.width(), if roomy || takes_height == 0.0 { 132.0 } else { 96.0 });
         let room = Rect::from_min_size(timeline.min, vec2(timeline.width(), banner.height()));
         timeline.min.y = room.bottom() + 8.0;
         banner.show(ui, room);
@@ -417,22 +428,14 @@ fn shortcuts(ui: &Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
         };
         input.events.iter().filter_map(plain).collect()
     });
+    let ready = view.status.activity == Activity::Ready;
     for key in pressed {
         match key {
-            egui::Key::Space | egui::Key::Enter if page_has_it && !view.busy() => {
-                if view.status.activity == segue_engine::status::Activity::Ready {
-                    panel::pull(desk, acts);
-                }
-            }
+            egui::Key::Space | egui::Key::Enter if page_has_it && ready => panel::pull(desk, acts),
             egui::Key::P if view.status.playing.is_some() || view.selected().is_some_and(|take| take.playable) => {
                 acts.push(Act::TogglePlay);
             }
-            egui::Key::R
-                if view.status.activity == segue_engine::status::Activity::Ready
-                    && view.selected().is_some_and(|take| take.playable) =>
-            {
-                acts.send(Command::Retry);
-            }
+            egui::Key::R if ready && view.selected().is_some_and(|take| take.playable) => acts.send(Command::Retry),
             egui::Key::Escape if view.busy() => acts.send(Command::Cancel),
             _ => {}
         }

@@ -44,10 +44,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
     let capture = Rect::from_min_size(rect.min, vec2((width * 0.245).clamp(174.0, 250.0), rect.height()));
     let dials_width = 3.0 * (width * 0.092).clamp(60.0, 92.0);
     let each = dials_width / knobs.len().max(1) as f32;
-    let dials = Rect::from_min_size(
-        pos2(capture.right() + gap, rect.top()),
-        vec2(dials_width, rect.height()),
-    );
+    let dials = Rect::from_min_size(pos2(capture.right() + gap, rect.top()), vec2(dials_width, rect.height()));
     let mixer_width = (width * 0.225).clamp(166.0, 240.0);
     let mixer = Rect::from_min_max(pos2(rect.right() - mixer_width, rect.top()), rect.max);
     let room = mixer.left() - gap - (dials.right() + gap);
@@ -58,36 +55,52 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
 
     trigger(ui, capture, view, desk, acts);
     for (index, (id, key, hint)) in knobs.into_iter().enumerate() {
-        let place = Rect::from_min_size(pos2(dials.left() + index as f32 * each, dials.top()), vec2(each, dials.height()));
-        let knob = Knob { control: view.control(*key), name: theme::stage_name(id), hint, color: theme::stage_color(id) };
+        let place =
+            Rect::from_min_size(pos2(dials.left() + index as f32 * each, dials.top()), vec2(each, dials.height()));
+        let knob =
+            Knob { control: view.control(*key), name: theme::stage_name(id), hint, color: theme::stage_color(id) };
         knob.show(ui, place, desk, acts);
     }
     settings(ui, small, view, desk, acts);
     levels(ui, mixer, view, desk, acts);
 }
 
-/// Pulls the trigger, and remembers when.
+/// Pulls the trigger, once for a double-click, and remembers when.
 pub(super) fn pull(desk: &mut Desk, acts: &mut Acts) {
-    desk.pulled = Some(Instant::now());
-    acts.push(Act::Capture);
+    if desk.pulled.is_none_or(|pulled| pulled.elapsed() > DOUBLE_CLICK) {
+        desk.pulled = Some(Instant::now());
+        acts.push(Act::Capture);
+    }
 }
 
 /// The big button, and under it what to do with the selected take.
 fn trigger(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let tiles_height = 46.0;
     let button = Rect::from_min_max(rect.min, pos2(rect.right(), rect.bottom() - tiles_height - 8.0));
-    if view.busy() { cancel(ui, button, view, desk, acts) } else { capture(ui, button, view, desk, acts) }
+    if view.busy() {
+        cancel(ui, button, view, desk, acts)
+    } else {
+        capture(ui, button, view, desk, acts)
+    }
 
     let take = view.selected();
     let playable = take.is_some_and(|take| take.playable);
     let playing = view.status.playing.is_some();
     let row = Rect::from_min_max(pos2(rect.left(), rect.bottom() - tiles_height), rect.max);
     let width = (row.width() - 3.0 * 6.0) / 4.0;
-    let place = |index: usize| Rect::from_min_size(pos2(row.left() + index as f32 * (width + 6.0), row.top()), vec2(width, row.height()));
+    let place = |index: usize| {
+        Rect::from_min_size(pos2(row.left() + index as f32 * (width + 6.0), row.top()), vec2(width, row.height()))
+    };
     let play = if playing {
         Tile { icon: Icon::Stop, word: "Stop", hint: "Stop playing (P).", enabled: true, lit: true }
     } else {
-        Tile { icon: Icon::Play, word: "Play", hint: "Play the selected take from its beginning (P).", enabled: playable, lit: false }
+        Tile {
+            icon: Icon::Play,
+            word: "Play",
+            hint: "Play the selected take from its beginning (P).",
+            enabled: playable,
+            lit: false,
+        }
     };
     if play.show(ui, place(0)) {
         acts.push(Act::TogglePlay);
@@ -135,10 +148,11 @@ fn capture(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut
     let response = ui.interact(rect, Id::unique("segue capture"), if ready { Sense::click() } else { Sense::hover() });
     // At the press, not at the release: this is played, not filled in.
     let pressed = response.is_pointer_button_down_on() && ui.input(|input| input.pointer.primary_pressed());
-    let by_keyboard = response.clicked() && !ui.input(|input| input.pointer.primary_released());
-    if ready && (pressed || by_keyboard) {
+    // A press and its release may come within one frame, and the keyboard clicks without a press.
+    if ready && (pressed || (response.clicked() && !desk.pressed)) {
         pull(desk, acts);
     }
+    desk.pressed = ui.input(|input| input.pointer.primary_down()) && (desk.pressed || pressed);
     let lit = ready && response.hovered();
     let (fill, ink, less) = match (ready, lit) {
         (true, false) => (theme::BRASS, theme::ON_BRASS, Color32::from_rgb(0x58, 0x40, 0x1c)),
@@ -211,8 +225,16 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
     let step = ((rect.height() - 25.0) / 3.0).min(42.0);
     let mut row = |ui: &mut Ui, top: f32, control: &Control, name: &str, hint: &str| {
         let line = Rect::from_min_size(rect.min + vec2(0.0, top), vec2(rect.width(), 25.0));
-        let value = Rect::from_min_max(pos2(line.right() - (rect.width() - 58.0).clamp(46.0, 74.0), line.top()), line.max);
-        text_in(ui.painter(), line.with_max_x(value.left() - 2.0), Align2::LEFT_CENTER, name, theme::font(SMALL), theme::MUTED);
+        let value =
+            Rect::from_min_max(pos2(line.right() - (rect.width() - 58.0).clamp(46.0, 74.0), line.top()), line.max);
+        text_in(
+            ui.painter(),
+            line.with_max_x(value.left() - 2.0),
+            Align2::LEFT_CENTER,
+            name,
+            theme::font(SMALL),
+            theme::MUTED,
+        );
         field(ui, value, control, name, hint, desk, acts);
     };
     row(

@@ -41,7 +41,7 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     let id = Id::unique(("segue take", take.id));
     let response = ui.interact(card, id, Sense::click());
     let selected = view.status.selected == Some(take.id);
-    let making = view.status.generating == Some(take.id);
+    let making = view.growing(take.id);
     let playing = view.status.playing == Some(take.id);
     // The pointer may be over one of the card's own buttons.
     let over = ui.rect_contains_pointer(card);
@@ -58,7 +58,9 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     if !take.continuation.is_empty() && card.height() > 58.0 {
         let strip = Rect::from_min_max(pos2(card.left() + 10.0, card.bottom() - 18.0), card.max - vec2(10.0, 5.0));
         let made = match view.status.progress.as_ref().filter(|_| making) {
-            Some(progress) => progress.total_seconds.map_or(1.0, |total| (progress.seconds / total).clamp(0.0, 1.0)) as f32,
+            Some(progress) => {
+                progress.total_seconds.map_or(1.0, |total| (progress.seconds / total).clamp(0.0, 1.0)) as f32
+            }
             None => 1.0,
         };
         let color = theme::dim(alive(theme::BRASS), if selected || playing { 0.85 } else { 0.5 });
@@ -70,7 +72,9 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     }
     focus_ring(ui, &response, card, 8.0);
 
-    let row = |top: f32, height: f32| Rect::from_min_size(pos2(card.left() + 10.0, card.top() + top), vec2(WIDTH - 20.0, height));
+    let row = |top: f32, height: f32| {
+        Rect::from_min_size(pos2(card.left() + 10.0, card.top() + top), vec2(WIDTH - 20.0, height))
+    };
     let first = row(5.0, 20.0);
     let star = pos2(first.right() - 5.0, first.center().y);
     let remove = pos2(first.right() - 27.0, first.center().y);
@@ -85,7 +89,11 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
         }
         text_in(&painter, name, Align2::LEFT_CENTER, &take.name, theme::medium(BODY), alive(theme::TEXT));
     }
-    let facts = if making { format!("{} …", seconds(take.seconds)) } else { format!("{} · seed {}", seconds(take.seconds), take.seed) };
+    let facts = if making {
+        format!("{} …", seconds(take.seconds))
+    } else {
+        format!("{} · seed {}", seconds(take.seconds), take.seed)
+    };
     let facts = if take.playable { facts } else { format!("{} · pack missing", seconds(take.seconds)) };
     text_in(&painter, row(24.0, 16.0), Align2::LEFT_CENTER, &facts, theme::font(SMALL), alive(theme::MUTED));
 
@@ -123,7 +131,8 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     if icon_button(ui, id.with("star"), star, icon, color, hint) {
         acts.send(Command::Keep(take.id, !take.kept));
     }
-    if (over || selected) && icon_button(ui, id.with("delete"), remove, Icon::Cross, theme::MUTED, "Delete this take.") {
+    if (over || selected) && icon_button(ui, id.with("delete"), remove, Icon::Cross, theme::MUTED, "Delete this take.")
+    {
         acts.send(if making { Command::Cancel } else { Command::Delete(take.id) });
     }
 }

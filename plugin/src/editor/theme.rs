@@ -91,7 +91,8 @@ pub(super) fn install(ctx: &egui::Context) {
     }
     // egui's own fonts stay behind ours, for characters ours lack (a take may have any name).
     let fallback = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
-    let with = |first: &str| -> Vec<String> { std::iter::once(first.to_owned()).chain(fallback.iter().cloned()).collect() };
+    let with =
+        |first: &str| -> Vec<String> { std::iter::once(first.to_owned()).chain(fallback.iter().cloned()).collect() };
     fonts.families.insert(FontFamily::Proportional, with("plex"));
     fonts.families.insert(FontFamily::Name("medium".into()), with("plex-medium"));
     fonts.families.insert(FontFamily::Name("mark".into()), with("garamond"));

@@ -11,7 +11,8 @@ const PITCH: f32 = 3.0;
 
 /// The factor that makes quiet playing visible: at most 6.
 pub(super) fn gain_of(waves: &[&[(f32, f32)]]) -> f32 {
-    let peak = waves.iter().flat_map(|wave| wave.iter()).map(|(low, high)| low.abs().max(high.abs())).fold(0.0, f32::max);
+    let peak =
+        waves.iter().flat_map(|wave| wave.iter()).map(|(low, high)| low.abs().max(high.abs())).fold(0.0, f32::max);
     if peak > 0.0 { (0.95 / peak).min(6.0) } else { 1.0 }
 }
 
@@ -27,9 +28,13 @@ pub(super) fn bars(painter: &Painter, rect: Rect, wave: &[(f32, f32)], gain: f32
         let x = rect.left() + bar as f32 * PITCH;
         let from = ((bar as f32 * PITCH * per_point) as usize).min(wave.len() - 1);
         let to = (((bar + 1) as f32 * PITCH * per_point).ceil() as usize).clamp(from + 1, wave.len());
-        let (low, high) = wave[from..to].iter().fold((0.0f32, 0.0f32), |(low, high), column| (low.min(column.0), high.max(column.1)));
+        let (low, high) =
+            wave[from..to].iter().fold((0.0f32, 0.0f32), |(low, high), column| (low.min(column.0), high.max(column.1)));
         let (up, down) = ((high * gain).min(1.0) * half, (-low * gain).min(1.0) * half);
-        let column = Rect::from_min_max(pos2(x, middle - up.max(0.75)), pos2((x + 2.0).min(rect.right().max(x + 1.0)), middle + down.max(0.75)));
+        let column = Rect::from_min_max(
+            pos2(x, middle - up.max(0.75)),
+            pos2((x + 2.0).min(rect.right().max(x + 1.0)), middle + down.max(0.75)),
+        );
         painter.rect_filled(column, 1.0, color(x));
     }
 }
@@ -73,7 +78,8 @@ fn stage_seconds(stage: &StageProgress, progress: &Progress) -> f64 {
         // come at half the rate of sound.
         _ => {
             let last = progress.stages.last().map_or(1, |last| last.done.max(1)) as f64;
-            let share = stage.done as f64 / last * if stage.id == "semantic" && progress.stages.len() > 1 { 2.0 } else { 1.0 };
+            let share =
+                stage.done as f64 / last * if stage.id == "semantic" && progress.stages.len() > 1 { 2.0 } else { 1.0 };
             (share * progress.seconds).max(if stage.done > 0 { progress.seconds } else { 0.0 })
         }
     }
@@ -87,9 +93,10 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
     settings(ui, top, view, desk, acts);
 
     let shown = view.shown();
-    let making = shown.is_some_and(|take| view.status.generating == Some(take.id)) || (shown.is_none() && view.busy());
+    let making = shown.is_some_and(|take| view.growing(take.id)) || (shown.is_none() && view.busy());
     let progress = view.status.progress.as_ref().filter(|_| making);
-    let stages: Vec<&str> = view.status.pack.as_ref().map(|pack| pack.stages.iter().map(String::as_str).collect()).unwrap_or_default();
+    let stages: Vec<&str> =
+        view.status.pack.as_ref().map(|pack| pack.stages.iter().map(String::as_str).collect()).unwrap_or_default();
     let ribbons = if (shown.is_some() || making) && inner.height() > 108.0 { stages.len() } else { 0 };
     let ribbon_height = if inner.height() < 160.0 { 14.0 } else { 16.0 };
     let bottom = ribbons as f32 * ribbon_height + if ribbons > 0 { 3.0 } else { 0.0 };
@@ -121,7 +128,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
     let continuation = shown.map_or(empty, |take| &take.continuation[..]);
     let gain = gain_of(&[prompt_wave, continuation]);
     let alive = shown.is_none_or(|take| take.playable);
-    let (blue, brass) = if alive { (theme::SLATE, theme::BRASS) } else { (theme::dim(theme::SLATE, 0.4), theme::dim(theme::BRASS, 0.4)) };
+    let (blue, brass) = if alive {
+        (theme::SLATE, theme::BRASS)
+    } else {
+        (theme::dim(theme::SLATE, 0.4), theme::dim(theme::BRASS, 0.4))
+    };
 
     // The middle line, then what is known of each side.
     painter.hline(past.x_range(), area.center().y, Stroke::new(1.0, theme::LINE));
@@ -173,7 +184,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
         let line = Rect::from_min_max(pos2(inner.left(), y - 8.0), pos2(inner.right(), y + 8.0));
         let (done, word) = match progress {
             Some(progress) => {
-                let done = progress.stages.iter().find(|stage| stage.id == *id).map_or(0.0, |stage| stage_seconds(stage, progress));
+                let done = progress
+                    .stages
+                    .iter()
+                    .find(|stage| stage.id == *id)
+                    .map_or(0.0, |stage| stage_seconds(stage, progress));
                 (done, seconds(done))
             }
             None if making => (0.0, seconds(0.0)),
@@ -224,12 +239,27 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
         acts,
     );
     let room = place(room.right() + 6.0, 58.0);
-    field(ui, room, view.control(Key::Prompt), "Prompt length", "How much of your playing Segue hears as the beginning.", desk, acts);
+    field(
+        ui,
+        room,
+        view.control(Key::Prompt),
+        "Prompt length",
+        "How much of your playing Segue hears as the beginning.",
+        desk,
+        acts,
+    );
 
     let play = |text: &str| width_of(&painter, text, theme::font(SMALL));
     let loop_width = 34.0 + play("Loop");
     let mut x = rect.right() - loop_width;
-    switch(ui, place(x, loop_width), view.control(Key::Loop), "Loop", "Start the selected take over when it ends.", acts);
+    switch(
+        ui,
+        place(x, loop_width),
+        view.control(Key::Loop),
+        "Loop",
+        "Start the selected take over when it ends.",
+        acts,
+    );
     let start_width = if narrow { 140.0 } else { 148.0 };
     x -= start_width + 12.0;
     choice(
@@ -242,7 +272,15 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
         acts,
     );
     x -= 58.0 + 6.0;
-    field(ui, place(x, 58.0), view.control(Key::Length), "Continuation length", "How long Segue plays on. At the top: without end.", desk, acts);
+    field(
+        ui,
+        place(x, 58.0),
+        view.control(Key::Length),
+        "Continuation length",
+        "How long Segue plays on. At the top: without end.",
+        desk,
+        acts,
+    );
     let word = "Continuation";
     x -= width_of(&painter, word, theme::medium(BODY)) + 10.0;
     text_in(&painter, place(x, 200.0), Align2::LEFT_CENTER, word, theme::medium(BODY), theme::BRASS);
@@ -259,7 +297,10 @@ fn seam(painter: &Painter, x: f32, area: Rect) {
 fn rule(painter: &Painter, scale: &Scale, rect: Rect) {
     let nice = |span: f64, width: f32| {
         let least = span * 46.0 / f64::from(width.max(1.0));
-        [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0].into_iter().find(|step| *step >= least).unwrap_or(600.0)
+        [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0]
+            .into_iter()
+            .find(|step| *step >= least)
+            .unwrap_or(600.0)
     };
     let mark = |at: f64, text: String| {
         let x = scale.x(at);
@@ -288,15 +329,13 @@ fn rule(painter: &Painter, scale: &Scale, rect: Rect) {
 fn invitation(painter: &Painter, rect: Rect, view: &View<'_>) {
     let recording = view.control(Key::Mode).index() == 1;
     let (what, more) = match view.status.activity {
-        Activity::Asleep => (
-            "Waiting for the host".to_owned(),
-            "Segue wakes when the host starts its audio.".to_owned(),
-        ),
+        Activity::Asleep => {
+            ("Waiting for the host".to_owned(), "Segue wakes when the host starts its audio.".to_owned())
+        }
         Activity::Loading => ("Loading the model".to_owned(), "You can already play; Segue is listening.".to_owned()),
-        Activity::Unable => (
-            "Segue cannot continue yet".to_owned(),
-            "Your playing passes through unchanged.".to_owned(),
-        ),
+        Activity::Unable => {
+            ("Segue cannot continue yet".to_owned(), "Your playing passes through unchanged.".to_owned())
+        }
         _ if recording => (
             "Press Capture & Continue, then play".to_owned(),
             format!("Segue records {}, then plays on, in time, on the same piano.", seconds(view.prompt_seconds)),
@@ -349,7 +388,8 @@ fn waiting(painter: &Painter, ahead: Rect, future: Rect, view: &View<'_>, progre
 /// One stage: its name and how far it is, and a band that fills.
 fn ribbon(painter: &Painter, line: Rect, scale: &Scale, id: &str, done: f64, word: &str, alive: bool) {
     let color = if alive { theme::stage_color(id) } else { theme::FAINT };
-    let track = Rect::from_min_max(pos2(scale.seam + 5.0, line.center().y - 2.5), pos2(scale.right, line.center().y + 2.5));
+    let track =
+        Rect::from_min_max(pos2(scale.seam + 5.0, line.center().y - 2.5), pos2(scale.right, line.center().y + 2.5));
     painter.rect_filled(track, 2.5, theme::LINE);
     let end = scale.x(done).min(track.right());
     if end > track.left() + 1.0 && done > 0.0 {

@@ -102,13 +102,22 @@ impl View<'_> {
     pub(super) fn take(&self, id: TakeId) -> Option<&TakeSummary> {
         self.status.takes.iter().find(|take| take.id == id)
     }
-    /// The take that the timeline shows: the selected one, else the one being made.
+    /// The take that the timeline shows: the selected one, else the one being made; none yet while its prompt is still
+    /// being recorded or read.
     pub(super) fn shown(&self) -> Option<&TakeSummary> {
+        let before = matches!(self.status.activity, Activity::Recording | Activity::Prefilling);
+        if before && self.status.generating.is_none() {
+            return None;
+        }
         self.selected().or_else(|| self.take(self.status.generating?))
     }
     /// Between the trigger and the end of the take.
     pub(super) fn busy(&self) -> bool {
         matches!(self.status.activity, Activity::Recording | Activity::Prefilling | Activity::Generating)
+    }
+    /// Whether this take is still growing. (When it is complete it may go on being performed for a while.)
+    pub(super) fn growing(&self, id: TakeId) -> bool {
+        self.status.generating == Some(id) && self.busy()
     }
     /// Whether something on screen moves by itself.
     pub(super) fn moving(&self) -> bool {
@@ -200,6 +209,8 @@ pub(super) struct Desk {
     pub(super) entry: Option<(Key, String)>,
     /// A take being renamed.
     pub(super) rename: Option<(TakeId, String)>,
+    /// The pointer is still down from pulling the trigger.
+    pub(super) pressed: bool,
     /// When the trigger was last pulled here, so that a double-click is not a cancel.
     pub(super) pulled: Option<Instant>,
     /// The prompt length each take was made with, as far as this editor saw it begin.

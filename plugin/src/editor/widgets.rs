@@ -185,7 +185,14 @@ pub(super) fn field(
     let lit = response.hovered() || response.dragged();
     ui.painter().rect_filled(rect, 5.0, if lit { theme::LIFTED } else { theme::RAISED });
     focus_ring(ui, &response, rect, 5.0);
-    text_in(ui.painter(), rect.shrink2(vec2(3.0, 0.0)), Align2::CENTER_CENTER, &control.text, theme::font(BODY), theme::TEXT);
+    text_in(
+        ui.painter(),
+        rect.shrink2(vec2(3.0, 0.0)),
+        Align2::CENTER_CENTER,
+        &control.text,
+        theme::font(BODY),
+        theme::TEXT,
+    );
     response.widget_info(|| egui::WidgetInfo::slider(true, f64::from(control.value), name));
     response
         .on_hover_and_drag_cursor(CursorIcon::ResizeHorizontal)
@@ -226,7 +233,13 @@ pub(super) fn switch(ui: &mut Ui, rect: Rect, control: &Control, name: &str, hin
     let on = ui.ctx().animate_bool_with_time(response.id, control.on(), 0.1);
     let lit = response.hovered();
     let off_fill = if lit { theme::LIFTED } else { theme::RAISED };
-    painter.rect(track, 7.0, off_fill.lerp_to_gamma(theme::dim(theme::BRASS, 0.55), on), Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
+    painter.rect(
+        track,
+        7.0,
+        off_fill.lerp_to_gamma(theme::dim(theme::BRASS, 0.55), on),
+        Stroke::new(1.0, theme::LINE),
+        StrokeKind::Inside,
+    );
     let knob = pos2(egui::lerp(track.left() + 7.0..=track.right() - 7.0, on), track.center().y);
     painter.circle_filled(knob, 4.5, theme::MUTED.lerp_to_gamma(theme::TEXT, on));
     focus_ring(ui, &response, track, 7.0);
@@ -252,7 +265,14 @@ impl Fader<'_> {
         let control = self.control;
         let row = Rect::from_min_size(rect.min, vec2(rect.width(), 18.0));
         let value = Rect::from_min_max(pos2(row.right() - 62.0, row.top()), row.max);
-        text_in(ui.painter(), row.with_max_x(value.left()), Align2::LEFT_CENTER, self.name, theme::font(SMALL), theme::MUTED);
+        text_in(
+            ui.painter(),
+            row.with_max_x(value.left()),
+            Align2::LEFT_CENTER,
+            self.name,
+            theme::font(SMALL),
+            theme::MUTED,
+        );
         if !entry(ui, value, control, desk, acts) {
             let response = ui.interact(value, ui.scope_id().with(("value", control.key)), Sense::click());
             if response.clicked() {

@@ -113,7 +113,7 @@ fn play_blocks(
         sent_back.clear();
         let ins = in_ports.with_input_buffers([AudioPortBuffer {
             latency: 0,
-            channels: AudioPortBufferType::f32_input_only(input.iter_mut().map(|b| InputChannel::variable(b))),
+            channels: AudioPortBufferType::f32_input_only(input.iter_mut().map(InputChannel::variable)),
         }]);
         let mut outs = out_ports.with_output_buffers([AudioPortBuffer {
             latency: 0,

@@ -1,0 +1,50 @@
+//! The plugin in a host.
+
+use super::{Args, Figures, machine, median, quantile};
+use crate::error::Result;
+use crate::host::Host;
+use crate::stage::{Performance, Plan, RATE};
+use crate::{audio, paths};
+
+const BLOCK: usize = 64;
+const LENGTH: f64 = 8.0;
+
+pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
+    let playing = audio::read(&paths::default_prompt())?.at(RATE)?.stereo();
+    let plan = Plan { playing, prompt: 4.0, lead: 3.0, length: LENGTH, block: BLOCK, seed: 0, real_time: true, leave: None };
+    let before = machine::resident_mb();
+    let mut first = Host::load(&paths::clap())?;
+    figures.scan_ms = Some(first.scan_seconds * 1e3);
+    let (mut ttfa, mut holes, mut shares) = (Vec::new(), 0, Vec::new());
+    for run in 0..args.runs {
+        eprintln!("plugin, run {} of {}: {:.0} s", run + 1, args.runs, plan.lead + plan.prompt + plan.length);
+        let p = plan.perform(&mut first, |_, _| {})?;
+        ttfa.extend(p.ttfa_ms);
+        holes += p.underruns;
+        shares.extend(while_generating(&p));
+    }
+    let alone = machine::resident_mb();
+    let mut second = Host::load(&paths::clap())?;
+    plan.perform(&mut second, |_, _| {})?;
+    let both = machine::resident_mb();
+    figures.rss_first_mb = alone.zip(before).map(|(after, before)| after - before);
+    figures.rss_next_mb = both.zip(alone).map(|(after, before)| after - before);
+    let instances: Vec<f64> = [first.instantiate_seconds, second.instantiate_seconds].map(|s| s * 1e3).into();
+    figures.instantiate_ms = median(instances);
+    figures.ttfa_hot_ms = median(ttfa);
+    figures.underruns = Some(holes);
+    shares.sort_by(f64::total_cmp);
+    figures.callback_p50 = quantile(&shares, 0.5);
+    figures.callback_p99 = quantile(&shares, 0.99);
+    figures.callback_p9999 = quantile(&shares, 0.9999);
+    figures.callback_max = shares.last().copied();
+    Ok(())
+}
+
+/// What `process` took of each block between the trigger and the finished take.
+fn while_generating(p: &Performance) -> Vec<f64> {
+    let block = BLOCK as f64 / f64::from(RATE);
+    let until = |called| p.finished.is_none_or(|end| called < end);
+    let blocks = p.heard.blocks.iter().skip(p.trigger / BLOCK).take_while(|b| until(b.called));
+    blocks.map(|b| b.took.as_secs_f64() / block).collect()
+}

@@ -1,0 +1,77 @@
+//! Checks of the built CLAP in a host, one process each: what a check may find is said by its environment, and a plugin
+//! that aborts takes only its own check along.
+
+mod bare;
+mod plays;
+mod state;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod window;
+
+use crate::audio;
+use crate::error::{Error, Result};
+use crate::paths;
+use crate::stage::{Plan, RATE};
+use std::path::PathBuf;
+
+/// One check of the built CLAP; `cargo xtask test` runs them all.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which.
+    #[arg(value_enum)]
+    case: Case,
+    /// The CLAP.
+    #[arg(long, value_name = "FILE")]
+    clap: PathBuf,
+    /// Where pictures go.
+    #[arg(long, value_name = "DIR", default_value = "target/shots")]
+    shots: PathBuf,
+}
+
+/// The checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Case {
+    /// Without a runtime or a pack: loads, passes audio, saves.
+    Bare,
+    /// At every block size the same audio comes through.
+    Blocks,
+    /// Continues a prompt: heard, whole, as loud.
+    Plays,
+    /// The same seed plays the same, another one does not.
+    Seeds,
+    /// Save, close, open, play.
+    State,
+    /// Bytes that are no state change nothing.
+    Garbage,
+    /// Closed while it generates.
+    Leaves,
+    /// The editor in a window.
+    Window,
+}
+
+/// Runs one check.
+pub fn run(args: &Args) -> Result<()> {
+    match args.case {
+        Case::Bare => bare::passes(&args.clap),
+        Case::Blocks => bare::blocks(&args.clap),
+        Case::Plays => plays::plays(&args.clap),
+        Case::Seeds => plays::seeds(&args.clap),
+        Case::State => state::reopens(&args.clap),
+        Case::Garbage => state::garbage(&args.clap),
+        Case::Leaves => plays::leaves(&args.clap),
+        #[cfg(all(unix, not(target_os = "macos")))]
+        Case::Window => window::draws(&args.clap, &args.shots),
+        #[cfg(not(all(unix, not(target_os = "macos"))))]
+        Case::Window => Ok(()),
+    }
+}
+
+/// Ends the check with these words unless it holds.
+fn hold(holds: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Check(otherwise())) }
+}
+
+/// The default prompt and a short continuation of it, in real time.
+fn plan(length: f64, seed: u64) -> Result<Plan> {
+    let recording = audio::read(&paths::default_prompt())?.at(RATE)?;
+    Ok(Plan { playing: recording.stereo(), prompt: 4.0, lead: 3.0, length, block: 256, seed, real_time: true, leave: None })
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask test`: everything that must hold, one step after the other.
+
+mod display;
+mod packages;
+mod venv;
+
+use crate::error::{Error, Result};
+use crate::{bundle, paths, process, runtime};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+/// Run every test: formatting, lints, unit and property tests, the engine on the shipped pack, the built CLAP in a
+/// CLAP host, the built VST3 in a VST3 host, the editor in a real window. On Debian, missing packages are installed if
+/// this is root; otherwise the one line to run is printed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The tests of training/ too, and PyTorch against ONNX Runtime: a virtual environment with PyTorch, several GB.
+    #[arg(long)]
+    training: bool,
+}
+
+/// Runs the task.
+pub fn run(args: &Args) -> Result<()> {
+    let begin = Instant::now();
+    packages::install()?;
+    let library = runtime::cpu()?;
+    let clap = step("build the plugin so that it aborts if process() allocates", bundle::strict_clap)?;
+    let display = display::Display::start()?;
+    let shots = paths::target().join("shots");
+    std::fs::create_dir_all(&shots).map_err(|e| Error::file(&shots, e))?;
+    step("format", || cargo(&["fmt", "--all", "--check"], &library, &[]))?;
+    step("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &library, &[]))?;
+    step("unit and property tests, the engine on the shipped pack, the CLAP in a CLAP host", || {
+        let clap = clap.to_string_lossy();
+        let shots = shots.to_string_lossy();
+        let more = [("SEGUE_TEST_CLAP", clap.as_ref()), ("SEGUE_TEST_SHOTS", shots.as_ref()), ("DISPLAY", display.name.as_str())];
+        cargo(&["test", "--workspace", "--no-fail-fast"], &library, &more)
+    })?;
+    step("the VST3 in a VST3 host", || {
+        bundle::bundle()?;
+        venv::vst3()
+    })?;
+    if args.training {
+        step("training", || venv::training(&library))?;
+    }
+    let minutes = begin.elapsed().as_secs_f64() / 60.0;
+    let training = if args.training { ", training" } else { "" };
+    println!("all held in {minutes:.1} min: format, lints, cargo tests, CLAP host, editor window, VST3 host{training}");
+    Ok(())
+}
+
+/// Says what begins and how long it took.
+fn step<T>(name: &str, does: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("── {name}");
+    let begin = Instant::now();
+    let done = does()?;
+    println!("── {name}: held ({:.0} s)", begin.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+/// Cargo in the checkout, with the runtime and the packs of the checkout.
+fn cargo(args: &[&str], library: &Path, more: &[(&str, &str)]) -> Result<()> {
+    let mut cargo = Command::new(process::cargo());
+    cargo.current_dir(paths::root()).args(args).env("SEGUE_RUNTIME", library).envs(more.iter().copied());
+    if std::env::var_os("SEGUE_PACKS").is_none() {
+        cargo.env("SEGUE_PACKS", paths::packs());
+    }
+    process::openly(&mut cargo)
+}
