@@ -8,10 +8,11 @@
 
 use crate::error::{Error, Result};
 use crate::models::Models;
-use crate::pack::manifest::StreamId;
+use crate::pack::manifest::{AnalysisSpec, StreamId};
 pub use crate::sampler::Sampling;
 use crate::stages::{self, Running, Streams};
 use crate::take::{Provenance, Take, TakeId, Tokens};
+use crate::take_decoder::check_take;
 use crate::tokenizers::Decoder;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,6 +71,48 @@ impl Continuation {
         if frames == 0 || (manifest.semantic.is_some() && streams.semantic.frames() == 0) {
             return Err(Error::Request("the prompt is too short: play at least a second".into()));
         }
+        let (decoder, matched) = warm_up(&models, &streams.acoustic, frames, Some(&mono))?;
+        let gain = gain_out.map(|g| g * matched / gain_in);
+        Self::begin(models, streams, decoder, mono.len(), gain, seed)
+    }
+
+    /// Continues a take's prompt once more, from its tokens: another seed gives another continuation of the same
+    /// prompt, the same seed and settings the same one.
+    ///
+    /// # Errors
+    /// As [`TakeDecoder::new`] and [`Self::prefill`].
+    pub fn prefill_take(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
+        check_take(&models, take)?;
+        let known = |frames: usize, graph_sees: usize, hop: usize| {
+            frames.min(take.prompt_samples.saturating_sub(graph_sees) / hop)
+        };
+        let manifest = models.manifest();
+        let look_ahead = |specs: &[AnalysisSpec]| specs.iter().map(|s| s.look_ahead).max().unwrap_or(0);
+        let mut streams = Streams { semantic: take.semantic.clone(), acoustic: take.acoustic.clone() };
+        let codec = &manifest.codec;
+        let frames = known(streams.acoustic.frames(), look_ahead(&codec.encoder.analysis), codec.hop);
+        streams.acoustic.ids.truncate(frames * codec.codebooks);
+        if let Some(semantic) = &manifest.semantic {
+            let frames = known(streams.semantic.frames(), look_ahead(&semantic.analysis), semantic.hop);
+            streams.semantic.ids.truncate(frames);
+        }
+        if frames == 0 {
+            return Err(Error::Request(format!("take {:?} holds no prompt", take.name)));
+        }
+        let (decoder, _) = warm_up(&models, &streams.acoustic, frames, None)?;
+        Self::begin(models, streams, decoder, take.prompt_samples, take.gain, seed)
+    }
+
+    /// Fills every stage's cache with the prompt's tokens.
+    fn begin(
+        models: Arc<Models>,
+        streams: Streams,
+        decoder: Decoder,
+        prompt: usize,
+        gain: [f32; 2],
+        seed: u64,
+    ) -> Result<Self> {
+        let manifest = models.manifest();
         let mut running = Vec::with_capacity(manifest.stages.len());
         for (place, (spec, graph)) in manifest.stages.iter().zip(&models.stages).enumerate() {
             let mut stage = stages::start(manifest, place, Arc::clone(graph), seed)?;
@@ -77,15 +120,13 @@ impl Continuation {
             stage.prefill(&streams, own)?;
             running.push(Running { spec: spec.clone(), stage, prompt_frames: own, frames: own, busy: Duration::ZERO });
         }
-        let (decoder, matched) = warm_up(&models, &streams.acoustic, frames, &mono)?;
-        let gain = gain_out.map(|g| g * matched / gain_in);
         Ok(Self {
             seed,
             stages: running,
             decoder,
             decoding: Duration::ZERO,
-            decoded: frames,
-            prompt: mono.len(),
+            decoded: streams.acoustic.frames(),
+            prompt,
             made: 0,
             gain,
             started_with: None,
@@ -108,7 +149,8 @@ impl Continuation {
         let until = self.decoded + if first { FIRST_CHUNK } else { CHUNK };
         self.advance(until, sampling)?;
         let start = self.decoder.position();
-        let codes = &self.streams.acoustic.ids[self.decoded * self.streams.acoustic.codebooks..until * self.streams.acoustic.codebooks];
+        let codes = &self.streams.acoustic.ids
+            [self.decoded * self.streams.acoustic.codebooks..until * self.streams.acoustic.codebooks];
         let mut audio = Vec::new();
         let clock = Instant::now();
         self.decoder.push(codes, &mut audio)?;
@@ -171,8 +213,17 @@ impl Continuation {
     /// What each stage has done and how long it took, and the decoder last (`id` "decoder", steps in acoustic frames).
     #[must_use]
     pub fn stage_timings(&self) -> Vec<StageTiming> {
-        let stages = self.stages.iter().map(|s| StageTiming { id: s.spec.id.clone(), steps: s.frames - s.prompt_frames, time: s.busy });
-        let generated = self.stages.iter().filter(|s| s.spec.writes == StreamId::Acoustic).map(|s| s.frames - s.prompt_frames).max();
+        let stages = self.stages.iter().map(|s| StageTiming {
+            id: s.spec.id.clone(),
+            steps: s.frames - s.prompt_frames,
+            time: s.busy,
+        });
+        let generated = self
+            .stages
+            .iter()
+            .filter(|s| s.spec.writes == StreamId::Acoustic)
+            .map(|s| s.frames - s.prompt_frames)
+            .max();
         let decoder = StageTiming { id: "decoder".into(), steps: generated.unwrap_or(0), time: self.decoding };
         stages.chain([decoder]).collect()
     }
@@ -251,7 +302,8 @@ fn rms(x: &[f32]) -> f32 {
 }
 
 /// A decoder that has just decoded frame `frames − 1`, and the factor by which the end of the prompt came out too soft.
-fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, mono: &[f32]) -> Result<(Decoder, f32)> {
+/// (1 if there is no prompt to compare with).
+fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, mono: Option<&[f32]>) -> Result<(Decoder, f32)> {
     let hop = models.manifest().codec.hop;
     let compare = (MATCH_SECONDS * models.sample_rate() as f32) as usize;
     let back = models.new_decoder(0)?.memory(hop) + compare.div_ceil(hop);
@@ -260,6 +312,7 @@ fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, mono: &[f32]) -> R
     let start = decoder.position();
     let mut audio = Vec::new();
     decoder.push(&acoustic.ids[from * acoustic.codebooks..frames * acoustic.codebooks], &mut audio)?;
+    let Some(mono) = mono else { return Ok((decoder, 1.0)) };
     let end = decoder.position().clamp(0, mono.len() as isize) as usize;
     let begin = end.saturating_sub(compare);
     let decoded_begin = (begin as isize - start).clamp(0, audio.len() as isize) as usize;
@@ -268,66 +321,4 @@ fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, mono: &[f32]) -> R
     // At most 3 dB either way: more would be the codec failing, not fading.
     let matched = if was > 1e-5 && is > 1e-5 { (was / is).clamp(0.708, 1.413) } else { 1.0 };
     Ok((decoder, matched))
-}
-
-/// Decodes a take again, without generating: what [`Continuation::step`] returned, to rounding.
-#[derive(Debug)]
-pub struct TakeDecoder {
-    decoder: Decoder,
-    acoustic: Tokens,
-    next: usize,
-    prompt: usize,
-    remaining: usize,
-    gain: [f32; 2],
-}
-
-impl TakeDecoder {
-    /// # Errors
-    /// [`Error::TakePackMissing`] if the take was made with another pack, [`Error::Request`] if its tokens make no sense.
-    pub fn new(models: &Models, take: &Take) -> Result<Self> {
-        let (label, hash) = models.provenance_pack();
-        let codec = &models.manifest().codec;
-        if take.provenance.pack_hash != hash {
-            let pack = if take.provenance.pack == label { format!("{} ({:.8})", label, take.provenance.pack_hash) } else { take.provenance.pack.clone() };
-            return Err(Error::TakePackMissing { take: take.name.clone(), pack });
-        }
-        let fits = take.acoustic.codebooks == codec.codebooks && take.acoustic.ids.iter().all(|id| usize::from(*id) <= codec.cardinality);
-        if !fits {
-            return Err(Error::Request(format!("take {:?} holds tokens that its pack cannot have made", take.name)));
-        }
-        let frames = take.acoustic.frames();
-        let first = (take.prompt_samples / codec.hop).min(frames);
-        let from = first.saturating_sub(models.new_decoder(0)?.memory(codec.hop) + 8);
-        Ok(Self {
-            decoder: models.new_decoder(from)?,
-            acoustic: take.acoustic.clone(),
-            next: from,
-            prompt: take.prompt_samples,
-            remaining: take.continuation_samples,
-            gain: take.gain,
-        })
-    }
-
-    /// The next stereo samples, planar, at the pack's rate; `None` at the end.
-    ///
-    /// # Errors
-    /// As [`Continuation::step`].
-    pub fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>> {
-        let q = self.acoustic.codebooks;
-        while self.remaining > 0 && self.next < self.acoustic.frames() {
-            let until = (self.next + 4 * CHUNK).min(self.acoustic.frames());
-            let start = self.decoder.position();
-            let mut audio = Vec::new();
-            self.decoder.push(&self.acoustic.ids[self.next * q..until * q], &mut audio)?;
-            self.next = until;
-            let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
-            let audio = &audio[skip..];
-            let audio = &audio[..audio.len().min(self.remaining)];
-            self.remaining -= audio.len();
-            if !audio.is_empty() {
-                return Ok(Some(self.gain.map(|g| audio.iter().map(|x| x * g).collect())));
-            }
-        }
-        Ok(None)
-    }
 }

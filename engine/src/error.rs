@@ -91,12 +91,16 @@ impl Error {
             Self::RuntimeUnusable { .. } => {
                 "Replace it with ONNX Runtime 1.24 or newer for this machine, or point SEGUE_RUNTIME at one."
             }
-            Self::PackMissing { .. } => "Choose a pack folder in the editor, or set SEGUE_PACKS to the folder that holds packs.",
+            Self::PackMissing { .. } => {
+                "Choose a pack folder in the editor, or set SEGUE_PACKS to the folder that holds packs."
+            }
             Self::PackInvalid { .. } => "Install the pack again, or choose another one.",
             Self::Inference { .. } => "Try again; if it happens again, choose another pack or the CPU.",
             Self::Device { .. } => "Choose the CPU.",
             Self::Request(_) => "Change the setting and try again.",
-            Self::File { .. } => "Check that the file is there, that its folder can be written and that the disk is not full.",
+            Self::File { .. } => {
+                "Check that the file is there, that its folder can be written and that the disk is not full."
+            }
             Self::TakePackMissing { .. } => "Install that pack to hear the take; it stays in the project until then.",
         }
     }

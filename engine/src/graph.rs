@@ -56,22 +56,35 @@ impl Graph {
         self.expect("output", &self.outputs, name, ty, shape)
     }
 
-    fn expect(&self, role: &str, all: &[(String, TensorElementType, Vec<i64>)], name: &str, ty: TensorElementType, shape: &[Dim]) -> Result<()> {
+    fn expect(
+        &self,
+        role: &str,
+        all: &[(String, TensorElementType, Vec<i64>)],
+        name: &str,
+        ty: TensorElementType,
+        shape: &[Dim],
+    ) -> Result<()> {
         let expected = || format!("{role} {name} {ty} {}", shape_text(shape));
         let Some((_, found_ty, found)) = all.iter().find(|(n, ..)| n == name) else {
             let names: Vec<_> = all.iter().map(|(n, ..)| n.as_str()).collect();
             return Err(self.invalid(format!("{role}s {}", names.join(", ")), expected()));
         };
         // A free dimension of the graph (-1) takes any size.
-        let fits = found.len() == shape.len() && found.iter().zip(shape).all(|(f, s)| *f < 0 || s.is_none_or(|s| *f == s as i64));
-        if *found_ty == ty && fits { Ok(()) } else { Err(self.invalid(format!("{role} {name} {found_ty} {found:?}"), expected())) }
+        let fits = found.len() == shape.len()
+            && found.iter().zip(shape).all(|(f, s)| *f < 0 || s.is_none_or(|s| *f == s as i64));
+        if *found_ty == ty && fits {
+            Ok(())
+        } else {
+            Err(self.invalid(format!("{role} {name} {found_ty} {found:?}"), expected()))
+        }
     }
 
     /// The graph's `state_*` inputs with their fixed shapes.
     pub(crate) fn states(&self) -> Result<Vec<(String, Vec<usize>)>> {
         let mut states = Vec::new();
         for (name, ty, shape) in self.inputs.iter().filter(|(n, ..)| n.starts_with("state_")) {
-            let Ok(fixed) = shape.iter().map(|d| usize::try_from(*d)).collect::<std::result::Result<Vec<_>, _>>() else {
+            let Ok(fixed) = shape.iter().map(|d| usize::try_from(*d)).collect::<std::result::Result<Vec<_>, _>>()
+            else {
                 return Err(self.invalid(format!("input {name} {shape:?}"), "a state of fixed shape".into()));
             };
             let dims: Vec<Dim> = fixed.iter().copied().map(Some).collect();
@@ -125,8 +138,13 @@ impl StateStream {
     }
 
     /// Runs over the next frames and hands the outputs to `read`.
-    pub(crate) fn run<T>(&mut self, inputs: Vec<(&str, DynValue)>, read: impl FnOnce(&Graph, &SessionOutputs<'_>) -> Result<T>) -> Result<T> {
-        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len() + self.states.len());
+    pub(crate) fn run<T>(
+        &mut self,
+        inputs: Vec<(&str, DynValue)>,
+        read: impl FnOnce(&Graph, &SessionOutputs<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
+            Vec::with_capacity(inputs.len() + self.states.len());
         values.extend(inputs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value.into())));
         for (_, name, state) in &self.states {
             values.push((Cow::Borrowed(name.as_str()), state.into()));
@@ -155,7 +173,11 @@ where
 }
 
 /// A whole output as a slice.
-pub(crate) fn output<'o, T: ort::value::PrimitiveTensorElementType>(graph: &Graph, outputs: &'o SessionOutputs<'_>, name: &str) -> Result<&'o [T]> {
+pub(crate) fn output<'o, T: ort::value::PrimitiveTensorElementType>(
+    graph: &Graph,
+    outputs: &'o SessionOutputs<'_>,
+    name: &str,
+) -> Result<&'o [T]> {
     let value = outputs.get(name).ok_or_else(|| graph.failed(format!("no output {name}")))?;
     let (_, data) = value.try_extract_tensor::<T>().map_err(|e| graph.failed(e))?;
     Ok(data)

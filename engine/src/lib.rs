@@ -13,26 +13,27 @@
 //! The audio thread never allocates, locks, logs, waits or calls the runtime. The worker is the one thread that
 //! loads and runs models. The editor reads [`status::Status`] snapshots and sends [`command::Command`]s.
 
+pub mod capture;
 pub mod command;
+pub mod continuation;
 pub mod controls;
 pub mod error;
-pub mod status;
-pub mod take;
-pub mod continuation;
+mod graph;
+pub mod history;
 pub mod models;
 pub mod pack;
 pub mod platform;
+pub mod playback;
 pub mod resample;
 pub mod runtime;
 pub mod sampler;
-pub mod spectral;
-mod graph;
-mod stages;
-mod tokenizers;
-pub mod capture;
-pub mod history;
-pub mod playback;
 pub mod seam;
+pub mod spectral;
+mod stages;
+pub mod status;
+pub mod take;
+pub mod take_decoder;
+mod tokenizers;
 pub mod transport;
 pub mod waveform;
 pub mod worker;

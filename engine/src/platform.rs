@@ -48,9 +48,8 @@ fn this_binary() -> Option<PathBuf> {
     const UNCHANGED_REFCOUNT: u32 = 2;
     let mut module = std::ptr::null_mut();
     // SAFETY: with FROM_ADDRESS the name is any address inside the module; `module` is writable.
-    let found = unsafe {
-        GetModuleHandleExW(FROM_ADDRESS | UNCHANGED_REFCOUNT, this_binary as *const u16, &raw mut module)
-    };
+    let found =
+        unsafe { GetModuleHandleExW(FROM_ADDRESS | UNCHANGED_REFCOUNT, this_binary as *const u16, &raw mut module) };
     if found == 0 {
         return None;
     }

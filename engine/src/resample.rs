@@ -36,7 +36,8 @@ impl StreamResampler {
         let fft = if from == to {
             None
         } else {
-            let fft = Fft::new(from as usize, to as usize, CHUNK, channels, FixedSync::Input).map_err(|e| refuse(e.to_string()))?;
+            let fft = Fft::new(from as usize, to as usize, CHUNK, channels, FixedSync::Input)
+                .map_err(|e| refuse(e.to_string()))?;
             Some(fft)
         };
         let skip = fft.as_ref().map_or(0, Resampler::output_delay);
@@ -49,7 +50,11 @@ impl StreamResampler {
     /// [`Error::Request`] if the number of channels is not the one of `new`.
     pub fn push(&mut self, planar: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
         if planar.len() != self.pending.len() {
-            return Err(Error::Request(format!("{} channels where {} were announced", planar.len(), self.pending.len())));
+            return Err(Error::Request(format!(
+                "{} channels where {} were announced",
+                planar.len(),
+                self.pending.len()
+            )));
         }
         for (pending, new) in self.pending.iter_mut().zip(planar) {
             pending.extend_from_slice(new);
@@ -96,14 +101,17 @@ impl StreamResampler {
             let available = self.pending[0].len().min(fft.input_frames_next());
             let mut made: Vec<Vec<f32>> = vec![vec![0.0; fft.output_frames_next()]; channels];
             let frames = made[0].len();
-            let input = SequentialSliceOfVecs::new(&self.pending, channels, self.pending[0].len()).map_err(|e| failed(e.to_string()))?;
-            let mut output = SequentialSliceOfVecs::new_mut(&mut made, channels, frames).map_err(|e| failed(e.to_string()))?;
+            let input = SequentialSliceOfVecs::new(&self.pending, channels, self.pending[0].len())
+                .map_err(|e| failed(e.to_string()))?;
+            let mut output =
+                SequentialSliceOfVecs::new_mut(&mut made, channels, frames).map_err(|e| failed(e.to_string()))?;
             let partial = (available < fft.input_frames_next()).then_some(available);
             let mut indexing = Indexing::new();
             if let Some(partial) = partial {
                 indexing = indexing.partial_len(partial);
             }
-            let (_, written) = fft.process_into_buffer(&input, &mut output, Some(&indexing)).map_err(|e| failed(e.to_string()))?;
+            let (_, written) =
+                fft.process_into_buffer(&input, &mut output, Some(&indexing)).map_err(|e| failed(e.to_string()))?;
             let skipped = self.skip.min(written);
             self.skip -= skipped;
             self.emitted += written - skipped;
@@ -141,7 +149,9 @@ mod tests {
 
     #[test]
     fn stays_in_time_and_keeps_length() {
-        for (from, to) in [(48_000, 24_000), (24_000, 44_100), (44_056, 24_000), (24_000, 24_000), (8_000, 24_000), (24_000, 384_000)] {
+        for (from, to) in
+            [(48_000, 24_000), (24_000, 44_100), (44_056, 24_000), (24_000, 24_000), (8_000, 24_000), (24_000, 384_000)]
+        {
             let n = from as usize;
             let out = resample(&[sine(from, n), sine(from, n)], from, to).unwrap();
             assert_eq!(out[0].len(), (n as f64 * f64::from(to) / f64::from(from)).round() as usize, "{from} to {to}");

@@ -60,7 +60,9 @@ fn locate(chosen: Option<&Path>) -> Result<PathBuf> {
     };
     match looked.iter().find(|path| path.is_file()) {
         // An absolute path, so that two plugins with two runtimes each get their own.
-        Some(path) => std::fs::canonicalize(path).map_err(|e| Error::File { path: path.clone(), reason: e.to_string() }),
+        Some(path) => {
+            std::fs::canonicalize(path).map_err(|e| Error::File { path: path.clone(), reason: e.to_string() })
+        }
         None => Err(Error::RuntimeMissing { looked }),
     }
 }

@@ -33,7 +33,11 @@ impl Sampling {
                 return Err(Error::Request(format!("temperature {t} is not between 0 and 10")));
             }
         }
-        if self.top_p > 0.0 && self.top_p <= 1.0 { Ok(()) } else { Err(Error::Request(format!("top-p {} is not above 0 and at most 1", self.top_p))) }
+        if self.top_p > 0.0 && self.top_p <= 1.0 {
+            Ok(())
+        } else {
+            Err(Error::Request(format!("top-p {} is not above 0 and at most 1", self.top_p)))
+        }
     }
 
     /// The temperature of a stage: by its id if it is one of the three, else by its place.
@@ -61,7 +65,11 @@ impl Draw {
     pub(crate) fn new(temperature: f32, top_p: f32) -> Self {
         // Below this the division says nothing but "the most likely".
         let greedy = temperature < 1e-3;
-        if greedy { Self { inv_temperature: 1.0, top_p: 1.0, greedy } } else { Self { inv_temperature: 1.0 / temperature, top_p, greedy } }
+        if greedy {
+            Self { inv_temperature: 1.0, top_p: 1.0, greedy }
+        } else {
+            Self { inv_temperature: 1.0 / temperature, top_p, greedy }
+        }
     }
 }
 

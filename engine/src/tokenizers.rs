@@ -26,10 +26,24 @@ pub(crate) struct Tokenizer {
 
 impl Tokenizer {
     /// `output` is `tokens` or `codes`, with `codebooks` ids per frame.
-    pub(crate) fn new(graph: Arc<Graph>, specs: &[AnalysisSpec], hop: usize, output: &'static str, codebooks: usize) -> Result<Self> {
+    pub(crate) fn new(
+        graph: Arc<Graph>,
+        specs: &[AnalysisSpec],
+        hop: usize,
+        output: &'static str,
+        codebooks: usize,
+    ) -> Result<Self> {
         let named = |(i, spec): (usize, &AnalysisSpec)| (format!("spectrum_{i}"), Analysis::new(*spec, hop), spec.bins);
         let analyses = specs.iter().enumerate().map(named).collect();
-        Ok(Self { stream: StateStream::new(graph)?, analyses, output, codebooks, audio: Vec::new(), origin: 0, frames: 0 })
+        Ok(Self {
+            stream: StateStream::new(graph)?,
+            analyses,
+            output,
+            codebooks,
+            audio: Vec::new(),
+            origin: 0,
+            frames: 0,
+        })
     }
 
     /// Checks that the graph is what the manifest promises.
@@ -100,7 +114,13 @@ struct Head {
 
 impl Decoder {
     /// Starts at token frame `frame`.
-    pub(crate) fn new(graph: Arc<Graph>, specs: &[SynthesisSpec], hop: usize, codebooks: usize, frame: usize) -> Result<Self> {
+    pub(crate) fn new(
+        graph: Arc<Graph>,
+        specs: &[SynthesisSpec],
+        hop: usize,
+        codebooks: usize,
+        frame: usize,
+    ) -> Result<Self> {
         let head = |(i, spec): (usize, &SynthesisSpec)| Head {
             output: format!("spectrum_{i}"),
             synthesis: Synthesis::new(*spec, hop, frame),
@@ -116,7 +136,11 @@ impl Decoder {
     pub(crate) fn check(graph: &Graph, specs: &[SynthesisSpec], codebooks: usize) -> Result<()> {
         graph.expect_input("codes", Int64, &[Some(1), None, Some(codebooks)])?;
         for (i, spec) in specs.iter().enumerate() {
-            graph.expect_output(&format!("spectrum_{i}"), Float32, &[Some(1), None, Some(spec.n_fft / 2 + 1), Some(2)])?;
+            graph.expect_output(
+                &format!("spectrum_{i}"),
+                Float32,
+                &[Some(1), None, Some(spec.n_fft / 2 + 1), Some(2)],
+            )?;
         }
         graph.states().map(|_| ())
     }

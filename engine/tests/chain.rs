@@ -3,10 +3,11 @@
 mod common;
 
 use common::{chords, load, play_on, rms, tiny_pack};
-use segue_engine::continuation::{Continuation, Sampling, TakeDecoder};
+use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
 use segue_engine::models::{LoadRequest, Models};
 use segue_engine::take::TakeId;
+use segue_engine::take_decoder::TakeDecoder;
 use std::sync::Arc;
 
 const LIVELY: Sampling = Sampling { temperatures: [1.0, 1.0, 1.0], top_p: 1.0 };
@@ -73,6 +74,26 @@ fn a_take_decodes_to_what_was_played() {
 }
 
 #[test]
+fn a_takes_prompt_can_be_continued_again_from_its_tokens() {
+    let models = load(tiny_pack());
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 3.0), 9).unwrap();
+    let played = play_on(&mut continuation, &LIVELY, 24_000, 1.0);
+    let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
+    let mut again = Continuation::prefill_take(Arc::clone(&models), &take, 9).unwrap();
+    assert_eq!(play_on(&mut again, &LIVELY, 24_000, 1.0), played, "the same seed gives the same");
+    assert_eq!(again.stage_tokens(), continuation.stage_tokens());
+    let mut other = Continuation::prefill_take(Arc::clone(&models), &take, 10).unwrap();
+    play_on(&mut other, &LIVELY, 24_000, 1.0);
+    assert_ne!(other.stage_tokens(), continuation.stage_tokens(), "another seed gives another");
+    let mut prompt = TakeDecoder::prompt(&models, &take).unwrap();
+    let mut samples = 0;
+    while let Some(chunk) = prompt.next_chunk().unwrap() {
+        samples += chunk[0].len();
+    }
+    assert_eq!(samples, 72_000, "the prompt can be heard again too");
+}
+
+#[test]
 fn a_take_of_another_pack_is_refused_by_name() {
     let models = load(tiny_pack());
     let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 9).unwrap();
@@ -87,7 +108,8 @@ fn a_take_of_another_pack_is_refused_by_name() {
 #[test]
 fn refuses_prompts_and_settings_that_make_no_sense() {
     let models = load(tiny_pack());
-    let refused = |prompt: &[Vec<f32>]| matches!(Continuation::prefill(Arc::clone(&models), prompt, 1), Err(Error::Request(_)));
+    let refused =
+        |prompt: &[Vec<f32>]| matches!(Continuation::prefill(Arc::clone(&models), prompt, 1), Err(Error::Request(_)));
     assert!(refused(&[]), "no channels");
     assert!(refused(&[vec![]]), "empty");
     assert!(refused(&[vec![0.0; 48_000]]), "silent");
@@ -118,7 +140,12 @@ fn a_damaged_graph_is_refused_before_the_runtime_sees_it() {
     bytes[middle] ^= 1;
     std::fs::write(&graph, bytes).unwrap();
     // Two threads: with one, the weights of the undamaged copy may be in memory already and would be shared.
-    let request = LoadRequest { pack: Some(folder.path().into()), runtime: common::runtime(), threads: 2, ..LoadRequest::default() };
+    let request = LoadRequest {
+        pack: Some(folder.path().into()),
+        runtime: common::runtime(),
+        threads: 2,
+        ..LoadRequest::default()
+    };
     let error = Models::load(&request).unwrap_err();
     assert!(error.to_string().contains("stage_coarse.onnx") && error.to_string().contains("sha256"), "{error}");
 }

@@ -18,9 +18,13 @@ fn every_missing_piece_is_named_and_can_be_put_there_later() {
     let text = folder.path().join("libonnxruntime.so");
     std::fs::write(&text, "not a library").unwrap();
     let error = Models::load(&LoadRequest { runtime: Some(text), ..request.clone() }).unwrap_err();
-    assert!(matches!(error, Error::RuntimeUnusable { .. }) && error.to_string().contains("libonnxruntime.so"), "{error}");
+    assert!(
+        matches!(error, Error::RuntimeUnusable { .. }) && error.to_string().contains("libonnxruntime.so"),
+        "{error}"
+    );
 
-    let error = Models::load(&LoadRequest { pack: Some(folder.path().join("no-pack")), ..request.clone() }).unwrap_err();
+    let error =
+        Models::load(&LoadRequest { pack: Some(folder.path().join("no-pack")), ..request.clone() }).unwrap_err();
     assert!(matches!(error, Error::PackMissing { .. }) && error.to_string().contains("no-pack"), "{error}");
 
     let models = Models::load(&LoadRequest { runtime: runtime(), ..request.clone() });

@@ -51,7 +51,13 @@ fn heard() -> &'static [Heard] {
             let mut continuation = Continuation::prefill(Arc::clone(&models), &given, seed).unwrap();
             let made = play_on(&mut continuation, &USUAL, rate, SECONDS);
             let truth = whole.iter().map(|p| p[cut..].to_vec()).collect::<Vec<_>>();
-            Heard { name, rate, prompt: measure::mono(&given), truth: measure::mono(&truth), made: measure::mono(&made) }
+            Heard {
+                name,
+                rate,
+                prompt: measure::mono(&given),
+                truth: measure::mono(&truth),
+                made: measure::mono(&made),
+            }
         };
         PROMPTS.into_iter().map(hear).collect()
     })
@@ -106,7 +112,8 @@ fn there_is_no_step_at_the_seam() {
         println!("{}: step at the seam {step:.2} of its surroundings'", h.name);
         assert!(step < 2.0, "{}: {step:.1}", h.name);
         let part = h.rate as usize / 2;
-        let (before, after) = (measure::db(&played[seam - part..seam]), measure::db(&played[seam + fade..seam + fade + part]));
+        let (before, after) =
+            (measure::db(&played[seam - part..seam]), measure::db(&played[seam + fade..seam + fade + part]));
         assert!((before - after).abs() < 15.0, "{}: {before:.1} dB before the seam, {after:.1} dB after", h.name);
     }
 }
@@ -120,8 +127,15 @@ fn it_plays_about_as_many_notes_as_the_prompt() {
     for h in heard() {
         let rates = [&h.prompt, &h.truth, &h.made].map(|x| per_second(x, h.rate));
         let [prompt, truth, made] = rates;
-        println!("{}: notes per second: prompt {prompt:.1}, what truly follows {truth:.1}, continuation {made:.1}", h.name);
-        assert!(made >= prompt / 2.0 && made <= prompt * 2.0, "{}: {prompt:.1} notes per second in the prompt, {made:.1} in the continuation", h.name);
+        println!(
+            "{}: notes per second: prompt {prompt:.1}, what truly follows {truth:.1}, continuation {made:.1}",
+            h.name
+        );
+        assert!(
+            made >= prompt / 2.0 && made <= prompt * 2.0,
+            "{}: {prompt:.1} notes per second in the prompt, {made:.1} in the continuation",
+            h.name
+        );
     }
 }
 

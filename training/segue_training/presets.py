@@ -63,7 +63,7 @@ PRESETS = {
         "First light",
         temporal=TransformerShape(256, layers=6, heads=4, head_dim=64, dropout=0.0),
         depth=TransformerShape(256, layers=2, heads=4, head_dim=64, dropout=0.0),
-        fine=ParallelConfig(given=4, codebooks=4, cardinality=1024, candidates=64, width=256, blocks=4),
+        fine=ParallelConfig(given=4, codebooks=4, cardinality=1024, candidates=64, width=128, blocks=3),
         semantic_cardinality=1024,
         context=512,
     ),

@@ -27,6 +27,9 @@ WARM_UP = 0.02
 MUON_RATE = 3e-3
 ADAM_RATE = 3e-3
 AVERAGE_DECAY = 0.998
+BOOK_DECAY = 0.65
+"""How much less each codebook's loss counts than the one's before it: later books are nearly noise to a small model,
+and are heard less."""
 CROPS_AT_FIRST, CROPS_AT_LAST = (0.50, 0.35, 0.15), (0.05, 0.35, 0.60)
 """How often a step takes crops of a quarter, a half and all of the context: short ones are cheaper, and nearby notes
 come first anyway."""
@@ -97,8 +100,9 @@ class Trainer:
                 group["lr"] = rate * factor
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16):
-            loss = losses(self.model, batch, self.corruption).mean()
-        loss.backward()
+            each = losses(self.model, batch, self.corruption)
+        weights = BOOK_DECAY ** torch.arange(len(each))
+        (each @ (weights / weights.sum())).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -106,7 +110,7 @@ class Trainer:
         self.progress.steps += 1
         self.progress.frames += FRAMES_PER_STEP
         self._average()
-        return loss.item()
+        return each.mean().item()
 
     @torch.no_grad()
     def _average(self) -> None:

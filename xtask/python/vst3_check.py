@@ -17,7 +17,7 @@ def play(plugin, audio, press_at=None):
     for start in range(0, audio.shape[1], BLOCK):
         time.sleep(max(0.0, begin + start / RATE - time.monotonic()))
         if press_at is not None and start >= press_at:
-            plugin.capture_continue = True
+            plugin.parameters["capture_continue"].raw_value = 1.0
         out.append(plugin.process(audio[:, start : start + BLOCK], RATE, buffer_size=BLOCK, reset=False))
     return np.concatenate(out, axis=1)
 
@@ -37,8 +37,8 @@ def main(path, prompt_path):
     audio = np.concatenate([silence, prompt, after], axis=1).astype(np.float32)
     trigger = silence.shape[1] + prompt.shape[1]
 
-    plugin.continuation_length = LENGTH
-    plugin.seed = 7
+    plugin.continuation_length = f"{LENGTH:.1f} s"
+    plugin.parameters["seed"].raw_value = 7 / 9999
     out = play(plugin, audio, press_at=trigger)
     passed = np.abs(out[:, :trigger] - audio[:, :trigger]).max()
     assert passed == 0.0, f"the input does not come through: {passed}"
@@ -54,7 +54,8 @@ def main(path, prompt_path):
     state = plugin.raw_state
     again = pedalboard.load_plugin(path)
     again.raw_state = state
-    assert str(again.seed).startswith("7"), again.seed
+    seed = round(again.parameters["seed"].raw_value * 9999)
+    assert seed == 7, seed
     assert b"acoustic" in bytes(again.raw_state), "the take is not in the state"
     print("1 passed, 0 failed")
 

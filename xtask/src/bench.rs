@@ -125,7 +125,10 @@ mod tests {
         assert_eq!(median(vec![3.0, f64::NAN, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![]), None);
         let values: Vec<f64> = (1..=100).map(f64::from).collect();
-        assert_eq!((quantile(&values, 0.5), quantile(&values, 0.99), quantile(&values, 0.9999)), (Some(50.0), Some(99.0), Some(100.0)));
+        assert_eq!(
+            (quantile(&values, 0.5), quantile(&values, 0.99), quantile(&values, 0.9999)),
+            (Some(50.0), Some(99.0), Some(100.0))
+        );
         assert_eq!(quantile(&[], 0.5), None);
     }
 }

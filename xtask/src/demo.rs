@@ -39,7 +39,10 @@ pub fn run(args: &Args) -> Result<()> {
     let out = std::path::absolute(&out).map_err(|e| Error::file(&out, e))?;
     let recording = audio::read(&path)?.at(RATE)?;
     if recording.frames() < ((PROMPT + 0.3) * f64::from(RATE)) as usize {
-        return Err(Error::file(&path, format!("only {:.1} s; {:.1} s are needed", recording.frames() as f64 / f64::from(RATE), PROMPT + 0.3)));
+        return Err(Error::file(
+            &path,
+            format!("only {:.1} s; {:.1} s are needed", recording.frames() as f64 / f64::from(RATE), PROMPT + 0.3),
+        ));
     }
     bundle::bundle()?;
     let plan = Plan {
@@ -95,7 +98,11 @@ fn report(p: &Performance, state: &[u8], out: &Path) -> Result<()> {
     let prompt = listen::level(&listen::cut(&p.input, p.trigger - (PROMPT * f64::from(RATE)) as usize, p.trigger));
     let made = listen::level(&listen::cut(&p.wet, onset, onset + ((LENGTH - 1.0) * f64::from(RATE)) as usize));
     println!("wrote       {}: input.wav output.wav continuation.wav spectrogram.png", out.display());
-    println!("TTFA        {:.0} ms (continuation enters {:.0} ms in, in time)", p.ttfa_ms.unwrap_or(f64::NAN), (onset - p.trigger) as f64 * 1e3 / f64::from(RATE));
+    println!(
+        "TTFA        {:.0} ms (continuation enters {:.0} ms in, in time)",
+        p.ttfa_ms.unwrap_or(f64::NAN),
+        (onset - p.trigger) as f64 * 1e3 / f64::from(RATE)
+    );
     match p.speed {
         Some(speed) => println!("speed       {speed:.1} × real time (from the trigger to the finished take)"),
         None => println!("speed       not seen"),

@@ -67,9 +67,15 @@ pub struct Freedom {
 impl Freedom {
     /// The settings, or what is wrong with them.
     pub fn sampling(&self) -> Result<Sampling> {
-        let wrong = || Error::Request(format!("--temperature {}: three numbers are wanted, as in 0.6,0.8,0.6", self.temperature));
-        let parts: Vec<f32> =
-            self.temperature.split(',').map(|t| t.trim().parse()).collect::<std::result::Result<_, _>>().map_err(|_| wrong())?;
+        let wrong = || {
+            Error::Request(format!("--temperature {}: three numbers are wanted, as in 0.6,0.8,0.6", self.temperature))
+        };
+        let parts: Vec<f32> = self
+            .temperature
+            .split(',')
+            .map(|t| t.trim().parse())
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|_| wrong())?;
         let temperatures: [f32; 3] = parts.try_into().map_err(|_| wrong())?;
         let top_p = self.top_p.parse().map_err(|_| Error::Request(format!("--top-p {}: not a number", self.top_p)))?;
         let sampling = Sampling { temperatures, top_p };
@@ -107,7 +113,14 @@ mod tests {
     #[test]
     fn settings_that_make_no_sense_are_refused_in_one_line() {
         assert!(freedom("0.6,0.8,0.6", "0.95").sampling().is_ok());
-        let bad = [("NaN,0.8,0.6", "0.9"), ("0.6,0.8", "0.9"), ("-1,0,0", "0.9"), ("a,b,c", "0.9"), ("0,0,0", "0"), ("0,0,0", "NaN")];
+        let bad = [
+            ("NaN,0.8,0.6", "0.9"),
+            ("0.6,0.8", "0.9"),
+            ("-1,0,0", "0.9"),
+            ("a,b,c", "0.9"),
+            ("0,0,0", "0"),
+            ("0,0,0", "NaN"),
+        ];
         for (temperature, top_p) in bad {
             let error = freedom(temperature, top_p).sampling().expect_err("nonsense");
             assert_eq!((error.to_string().lines().count(), error.exit_code()), (1, 2), "{error}");

@@ -52,7 +52,9 @@ pub fn level(planes: &[Vec<f32>]) -> f64 {
 /// A stretch of both channels.
 #[must_use]
 pub fn cut(planes: &[Vec<f32>; 2], from: usize, to: usize) -> [Vec<f32>; 2] {
-    planes.clone().map(|p| p.get(from.min(p.len())..to.clamp(from, p.len().max(from)).min(p.len())).unwrap_or(&[]).to_vec())
+    planes
+        .clone()
+        .map(|p| p.get(from.min(p.len())..to.clamp(from, p.len().max(from)).min(p.len())).unwrap_or(&[]).to_vec())
 }
 
 /// Both channels as one.

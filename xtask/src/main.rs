@@ -31,8 +31,10 @@ fn main() -> ExitCode {
         Err(e) if e.use_stderr() => {
             // One clear line instead of a page; the page is one --help away.
             let text = e.to_string();
-            let line = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("what is wanted?");
-            eprintln!("{line} (cargo xtask --help, cargo xtask TASK --help)");
+            let lines =
+                text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
+            let line = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+            eprintln!("{line} (see cargo xtask TASK --help)");
             return ExitCode::from(2);
         }
         Err(help) => {

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line() {
-        let error = quietly(Command::new(python()).args(["-c", "import sys; sys.exit('first\\nERROR: no such thing')"]));
+        let error =
+            quietly(Command::new(python()).args(["-c", "import sys; sys.exit('first\\nERROR: no such thing')"]));
         let text = error.expect_err("it fails").to_string();
         assert!(text.ends_with("ERROR: no such thing"), "{text}");
         assert_eq!(text.lines().count(), 1);

@@ -55,7 +55,10 @@ pub fn run(args: &Args) -> Result<()> {
     wav::write(&args.out, &rendered.audio.planes, rendered.audio.rate)?;
     let r = &rendered.report;
     let (out, pack) = (args.out.display(), &r.pack);
-    println!("{out}: {:.2} s, seed {}, first sound after {:.0} ms, {:.1} × real time, {pack}", r.seconds, r.seed, r.ttfa_ms, r.speed);
+    println!(
+        "{out}: {:.2} s, seed {}, first sound after {:.0} ms, {:.1} × real time, {pack}",
+        r.seconds, r.seed, r.ttfa_ms, r.speed
+    );
     Ok(())
 }
 

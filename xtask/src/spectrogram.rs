@@ -86,9 +86,16 @@ fn colour(level: f32) -> [u8; 3] {
 }
 
 fn frequencies(canvas: &mut Canvas) {
-    for (hz, text) in
-        [(50.0, "50 Hz"), (100.0, "100"), (200.0, "200"), (500.0, "500"), (1e3, "1 kHz"), (2e3, "2"), (5e3, "5"), (1e4, "10")]
-    {
+    for (hz, text) in [
+        (50.0, "50 Hz"),
+        (100.0, "100"),
+        (200.0, "200"),
+        (500.0, "500"),
+        (1e3, "1 kHz"),
+        (2e3, "2"),
+        (5e3, "5"),
+        (1e4, "10"),
+    ] {
         let y = frequency_row(hz);
         canvas.line(MARGIN.left - 8, y, MARGIN.left, y, GREY);
         canvas.text_left_of(MARGIN.left - 14, y - 11, text, GREY);
@@ -102,7 +109,13 @@ fn column(second: f64, seconds: f64) -> u32 {
 /// Ticks every second, numbers counted from the seam: the continuation's own time.
 fn times(canvas: &mut Canvas, seconds: f64, seam: f64) {
     let bottom = MARGIN.top + PLOT.1;
-    let every = if seconds > 40.0 { 5 } else if seconds > 16.0 { 2 } else { 1 };
+    let every = if seconds > 40.0 {
+        5
+    } else if seconds > 16.0 {
+        2
+    } else {
+        1
+    };
     for second in -(seam as i64)..=(seconds - seam) as i64 {
         let x = column(second as f64 + seam, seconds);
         let numbered = second % every == 0;
@@ -143,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_tone_is_a_bright_row_at_its_frequency() {
-        let mono: Vec<f32> = (0..96_000).map(|i| (std::f32::consts::TAU * 1000.0 * i as f32 / 48_000.0).sin()).collect();
+        let mono: Vec<f32> =
+            (0..96_000).map(|i| (std::f32::consts::TAU * 1000.0 * i as f32 / 48_000.0).sin()).collect();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.png");
         write(&path, &mono, 48_000, 48_000).expect("draws");

@@ -53,6 +53,10 @@ mod tests {
         write(&path, &planes, 44_100).expect("writes");
         let audio = crate::audio::read(&path).expect("reads");
         assert_eq!((audio.rate, audio.planes.as_slice()), (44_100, planes.as_slice()));
-        assert_eq!(std::fs::read_dir(path.parent().expect("a parent")).expect("a folder").count(), 1, "nothing is left over");
+        assert_eq!(
+            std::fs::read_dir(path.parent().expect("a parent")).expect("a folder").count(),
+            1,
+            "nothing is left over"
+        );
     }
 }

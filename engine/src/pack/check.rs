@@ -10,10 +10,22 @@ fn expect(holds: bool, found: impl Into<String>, expected: impl Into<String>) ->
 
 /// Checks everything that can be checked without the graphs; the error is (found, expected).
 pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
-    let named = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !name.starts_with('.');
+    let named = |name: &str| {
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+            && !name.starts_with('.')
+    };
     expect(named(&m.name), format!("name = {:?}", m.name), "letters, digits, '-'")?;
-    expect((8_000..=192_000).contains(&m.audio.sample_rate), format!("sample_rate = {}", m.audio.sample_rate), "8000 to 192000")?;
-    expect(m.audio.channels == 1, format!("channels = {}", m.audio.channels), "channels = 1 (this Segue plays mono packs)")?;
+    expect(
+        (8_000..=192_000).contains(&m.audio.sample_rate),
+        format!("sample_rate = {}", m.audio.sample_rate),
+        "8000 to 192000",
+    )?;
+    expect(
+        m.audio.channels == 1,
+        format!("channels = {}", m.audio.channels),
+        "channels = 1 (this Segue plays mono packs)",
+    )?;
     expect((-60.0..=0.0).contains(&m.audio.level_dbfs), format!("level_dbfs = {}", m.audio.level_dbfs), "-60 to 0")?;
     for file in &m.files {
         expect(named(&file.name), format!("file name {:?}", file.name), "a plain name inside the pack's folder")?;
@@ -21,7 +33,7 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
     }
     stream("codec", m.codec.hop, m.codec.cardinality)?;
     expect((1..=64).contains(&m.codec.codebooks), format!("codec.codebooks = {}", m.codec.codebooks), "1 to 64")?;
-    let transforms = |n: usize| (16..=65_536).contains(&n) && n % 2 == 0;
+    let transforms = |n: usize| (16..=65_536).contains(&n) && n.is_multiple_of(2);
     let mut analyses = m.codec.encoder.analysis.clone();
     if let Some(semantic) = &m.semantic {
         stream("semantic", semantic.hop, semantic.cardinality)?;
@@ -39,7 +51,11 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
     expect(!m.codec.decoder.synthesis.is_empty(), "codec.decoder.synthesis empty", "at least one synthesis")?;
     for s in &m.codec.decoder.synthesis {
         expect(
-            transforms(s.n_fft) && s.hop > 0 && s.hop <= s.n_fft && m.codec.hop % s.hop == 0 && s.offset.unsigned_abs() <= s.n_fft,
+            transforms(s.n_fft)
+                && s.hop > 0
+                && s.hop <= s.n_fft
+                && m.codec.hop.is_multiple_of(s.hop)
+                && s.offset.unsigned_abs() <= s.n_fft,
             format!("synthesis {s:?}"),
             "an even n_fft of 16 to 65536, a hop that divides the codec's and is at most n_fft, |offset| at most n_fft",
         )?;
@@ -62,31 +78,70 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
         for needed in streams.into_iter().flatten() {
             expect(m.hop(needed).is_some(), format!("stage {id} needs the {needed:?} stream"), "a [semantic] section")?;
         }
-        expect(s.cardinality == m.cardinality(s.writes), format!("stage {id}: cardinality = {}", s.cardinality), format!("{}", m.cardinality(s.writes)))?;
-        expect((1..=s.cardinality).contains(&s.candidates), format!("stage {id}: candidates = {}", s.candidates), "1 to cardinality")?;
+        expect(
+            s.cardinality == m.cardinality(s.writes),
+            format!("stage {id}: cardinality = {}", s.cardinality),
+            format!("{}", m.cardinality(s.writes)),
+        )?;
+        expect(
+            (1..=s.cardinality).contains(&s.candidates),
+            format!("stage {id}: candidates = {}", s.candidates),
+            "1 to cardinality",
+        )?;
         expect((0.0..=2.0).contains(&s.temperature), format!("stage {id}: temperature = {}", s.temperature), "0 to 2")?;
         expect(s.top_p > 0.0 && s.top_p <= 1.0, format!("stage {id}: top_p = {}", s.top_p), "above 0, at most 1")?;
         let end = s.first_codebook.saturating_add(s.codebooks);
-        expect(s.codebooks > 0 && end <= m.codebooks(s.writes), format!("stage {id} writes codebooks {}..{end}", s.first_codebook), "codebooks of its stream")?;
+        expect(
+            s.codebooks > 0 && end <= m.codebooks(s.writes),
+            format!("stage {id} writes codebooks {}..{end}", s.first_codebook),
+            "codebooks of its stream",
+        )?;
         match s.writes {
             StreamId::Semantic => semantic_written = true,
             StreamId::Acoustic => {
-                let in_order = written[..s.first_codebook].iter().all(|w| *w) && !written[s.first_codebook..end].iter().any(|w| *w);
-                expect(in_order, format!("stage {id} writes from codebook {}", s.first_codebook), "each codebook once, lower ones first")?;
+                let in_order = written[..s.first_codebook].iter().all(|w| *w)
+                    && !written[s.first_codebook..end].iter().any(|w| *w);
+                expect(
+                    in_order,
+                    format!("stage {id} writes from codebook {}", s.first_codebook),
+                    "each codebook once, lower ones first",
+                )?;
                 written[s.first_codebook..end].fill(true);
             }
         }
         if let Some(condition) = &s.condition {
             let n = condition.offsets.len();
-            expect((1..=64).contains(&n) && condition.offsets.iter().all(|o| o.unsigned_abs() <= 256), format!("stage {id}: offsets {:?}", condition.offsets), "1 to 64 offsets within ±256")?;
+            expect(
+                (1..=64).contains(&n) && condition.offsets.iter().all(|o| o.unsigned_abs() <= 256),
+                format!("stage {id}: offsets {:?}", condition.offsets),
+                "1 to 64 offsets within ±256",
+            )?;
             let known = condition.stream != StreamId::Semantic || semantic_written;
-            expect(known && condition.stream != s.writes, format!("stage {id} is conditioned on {:?}", condition.stream), "a stream that an earlier stage writes")?;
+            expect(
+                known && condition.stream != s.writes,
+                format!("stage {id} is conditioned on {:?}", condition.stream),
+                "a stream that an earlier stage writes",
+            )?;
         }
         if s.kind == StageKind::Autoregressive {
-            let sane = (4..=65_536).contains(&s.context) && (1..=256).contains(&s.layers) && (1..=256).contains(&s.heads) && (1..=1024).contains(&s.head_dim);
-            expect(sane, format!("stage {id}: context {} layers {} heads {} head_dim {}", s.context, s.layers, s.heads, s.head_dim), "sizes of its cache")?;
+            let sane = (4..=65_536).contains(&s.context)
+                && (1..=256).contains(&s.layers)
+                && (1..=256).contains(&s.heads)
+                && (1..=1024).contains(&s.head_dim);
+            expect(
+                sane,
+                format!(
+                    "stage {id}: context {} layers {} heads {} head_dim {}",
+                    s.context, s.layers, s.heads, s.head_dim
+                ),
+                "sizes of its cache",
+            )?;
         } else {
-            expect(s.writes == StreamId::Acoustic && s.first_codebook > 0, format!("stage {id} is parallel"), "codebooks below it to start from")?;
+            expect(
+                s.writes == StreamId::Acoustic && s.first_codebook > 0,
+                format!("stage {id} is parallel"),
+                "codebooks below it to start from",
+            )?;
         }
     }
     let all = written.iter().all(|w| *w) && (semantic_written || m.semantic.is_none());

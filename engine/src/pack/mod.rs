@@ -47,7 +47,8 @@ impl Pack {
             Some(format) => return Err(invalid(format!("format {format}"), "format 1 (a newer Segue may read it)")),
             None => return Err(invalid("no format".into(), "format = 1")),
         }
-        let manifest: Manifest = table.try_into().map_err(|e: toml::de::Error| invalid(e.message().into(), "a manifest of format 1"))?;
+        let manifest: Manifest =
+            table.try_into().map_err(|e: toml::de::Error| invalid(e.message().into(), "a manifest of format 1"))?;
         check::check(&manifest).map_err(|(found, expected)| invalid(found, &expected))?;
         Ok(Self { folder: folder.to_path_buf(), manifest, hash: hex(&Sha256::digest(text.as_bytes())) })
     }
@@ -76,13 +77,17 @@ impl Pack {
         let metadata = std::fs::symlink_metadata(&path)
             .map_err(|e| invalid(e.to_string(), format!("a file of {} bytes", file.bytes)))?;
         if !metadata.is_file() || metadata.len() != file.bytes {
-            let found = if metadata.is_file() { format!("{} bytes", metadata.len()) } else { "not a plain file".into() };
+            let found =
+                if metadata.is_file() { format!("{} bytes", metadata.len()) } else { "not a plain file".into() };
             return Err(invalid(found, format!("a file of {} bytes", file.bytes)));
         }
         let bytes = read_limited(&path, MAX_FILE_BYTES).map_err(|e| invalid(e, "a readable file".into()))?;
         let found = hex(&Sha256::digest(&bytes));
         if !found.eq_ignore_ascii_case(&file.sha256) {
-            return Err(invalid(format!("sha256 {}…", &found[..12]), format!("sha256 {}…", file.sha256.get(..12).unwrap_or_default())));
+            return Err(invalid(
+                format!("sha256 {}…", &found[..12]),
+                format!("sha256 {}…", file.sha256.get(..12).unwrap_or_default()),
+            ));
         }
         Ok(bytes)
     }

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::pack::manifest::{Manifest, Stage as Spec};
 use crate::sampler::{Draw, Noise, Sampling};
-use ort::session::IoBinding;
 use ort::memory::Allocator;
+use ort::session::IoBinding;
 use ort::value::TensorElementType::{Float32, Int32, Int64};
 use ort::value::{PrimitiveTensorElementType, Tensor};
 use std::sync::Arc;
@@ -79,7 +79,19 @@ impl Autoregressive {
             None => (1, 0),
         };
         let noise = Noise::new(seed, place, spec.codebooks * spec.candidates);
-        Ok(Self { spec, graph, noise, binding, tensors, hops: (own, other), unknown, base: 0, cached: 0, next: 0, first: 0 })
+        Ok(Self {
+            spec,
+            graph,
+            noise,
+            binding,
+            tensors,
+            hops: (own, other),
+            unknown,
+            base: 0,
+            cached: 0,
+            next: 0,
+            first: 0,
+        })
     }
 
     /// The graph's `codes` and `cond` for the positions that sample frames `from..to`.

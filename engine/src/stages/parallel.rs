@@ -37,7 +37,8 @@ impl Parallel {
     fn run(&mut self, streams: &Streams, from: usize, to: usize, draw: Draw) -> Result<Vec<i64>> {
         let (n, spec) = (to - from, &self.spec);
         let own = streams.of(spec.writes);
-        let codes = (from..to).flat_map(|t| own.frame(t)[..spec.first_codebook].iter().map(|id| i64::from(*id))).collect();
+        let codes =
+            (from..to).flat_map(|t| own.frame(t)[..spec.first_codebook].iter().map(|id| i64::from(*id))).collect();
         let mut noise = vec![0.0; n * spec.codebooks * spec.candidates];
         self.noise.fill(from.saturating_sub(self.first), draw.greedy, &mut noise);
         let graph = Arc::clone(self.stream.graph());

@@ -5,6 +5,7 @@ use super::performance::Performance;
 use super::run::{Job, Worker};
 use super::schedule::Place;
 use super::shelf::Shelf;
+use super::source::Prompt;
 use crate::command::Command;
 use crate::take::TakeId;
 use std::path::PathBuf;
@@ -48,22 +49,23 @@ impl Worker {
     }
 
     fn retry(&mut self) {
-        let id = self.performing().map(|p| p.id);
+        // What is being made may be too short to be kept, and has a prompt all the same.
+        let performing = self.performing().map(|p| (p.so_far(), p.prompt_picture.clone()));
         self.cancel();
-        // What was being made may have been too short to keep.
-        let Some(id) = id.filter(|id| self.takes.prompt(*id).is_some()).or(self.takes.selected()) else {
-            self.notice = Some("There is no take to try again.".into());
-            return;
+        let selected = || {
+            let id = self.takes.selected()?;
+            Some((self.takes.shelf.get(id)?, self.takes.prompt_picture(id)))
         };
-        let Some(prompt) = self.takes.prompt(id) else {
-            self.notice = Some("Its prompt was played in another session and is no longer here: play it again.".into());
+        let Some((take, picture)) = performing.or_else(selected) else {
+            self.notice = Some("There is no take to try again.".into());
             return;
         };
         if let Some(live) = &mut self.live {
             self.player.stop(&mut live.playback);
         }
-        let tempo = self.takes.shelf.get(id).and_then(|t| t.provenance.tempo);
-        if let Err(error) = self.perform(prompt, Place::Free, tempo, (Instant::now(), 0.0)) {
+        let tempo = take.provenance.tempo;
+        let prompt = Prompt::Take(Box::new(take));
+        if let Err(error) = self.perform(&prompt, picture, Place::Free, tempo, (Instant::now(), 0.0)) {
             self.fail(&error);
         }
     }

@@ -3,14 +3,14 @@
 use super::performance::{Opening, Performance};
 use super::run::{Job, Worker};
 use super::schedule::Place;
+use super::source::Prompt;
 use crate::capture::Event;
 use crate::continuation::Sampling;
 use crate::controls::CaptureMode;
 use crate::error::Result;
 use crate::playback::Start;
-use crate::status::Activity;
+use crate::status::{Activity, Waveform};
 use crate::transport::Transport;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -99,7 +99,10 @@ impl Worker {
         let (Some(prompt), Some(pack)) = (prompt, &self.pack) else { return };
         let resampled = crate::resample::resample(&prompt, live.sample_rate, pack.sample_rate);
         let place = Place::InTime { origin: end, transport, taken_at };
-        let begun = resampled.and_then(|prompt| self.perform(Arc::new(prompt), place, transport.tempo, seen));
+        let begun = resampled.and_then(|prompt| {
+            let picture = crate::waveform::picture(&prompt);
+            self.perform(&Prompt::Audio(prompt), picture, place, transport.tempo, seen)
+        });
         if let Err(error) = begun {
             self.fail(&error);
             if let Some(live) = &mut self.live {
@@ -108,10 +111,11 @@ impl Worker {
         }
     }
 
-    /// Prefills and leaves the rest to the turns to come. The prompt is planar, at the pack's rate.
+    /// Prefills and leaves the rest to the turns to come.
     pub(super) fn perform(
         &mut self,
-        prompt: Arc<Vec<Vec<f32>>>,
+        prompt: &Prompt,
+        prompt_picture: Waveform,
         place: Place,
         tempo: Option<f64>,
         seen: (Instant, f64),
@@ -127,7 +131,7 @@ impl Worker {
             id,
             name: format!("Take {}", id.0),
             place,
-            prompt: Arc::clone(&prompt),
+            prompt_picture,
             seed,
             pack: format!("{} {}", pack.name, pack.version),
             tempo,
@@ -138,7 +142,7 @@ impl Worker {
             seen,
         };
         self.publish(Some(Activity::Prefilling));
-        let music = self.source.begin(&prompt, seed)?;
+        let music = self.source.begin(prompt, seed)?;
         self.job = Job::Performing(Box::new(Performance::new(opening, music)?));
         self.problem = None;
         self.notice = None;

@@ -28,8 +28,6 @@ pub(super) struct Performance {
     pub(super) done: bool,
     /// Where the transport started since the trigger, for [`StartMode::OnPlay`].
     pub(super) transport_started: Option<u64>,
-    /// The prompt, planar, at the pack's rate.
-    pub(super) prompt: Arc<Vec<Vec<f32>>>,
     pub(super) prompt_picture: Waveform,
     pub(super) seed: u64,
     pub(super) pack: String,
@@ -59,7 +57,7 @@ pub(super) struct Opening {
     pub(super) id: TakeId,
     pub(super) name: String,
     pub(super) place: Place,
-    pub(super) prompt: Arc<Vec<Vec<f32>>>,
+    pub(super) prompt_picture: Waveform,
     pub(super) seed: u64,
     pub(super) pack: String,
     pub(super) tempo: Option<f64>,
@@ -77,14 +75,13 @@ impl Performance {
         let total = opening.length.is_finite().then(|| (f64::from(opening.length.max(0.1)) * rate).round() as u64);
         Ok(Self {
             resampler: StreamResampler::new(2, opening.pack_rate, opening.sample_rate)?,
-            prompt_picture: crate::waveform::picture(&opening.prompt),
+            prompt_picture: opening.prompt_picture,
             id: opening.id,
             name: opening.name,
             place: opening.place,
             begun: false,
             done: false,
             transport_started: None,
-            prompt: opening.prompt,
             seed: opening.seed,
             pack: opening.pack,
             ttfa_ms: None,
@@ -222,13 +219,19 @@ impl Performance {
         }
     }
 
+    /// What there is of it, for continuing its prompt again.
+    pub(super) fn so_far(&self) -> Take {
+        let mut take = self.music.take(self.id, self.name.clone(), &self.sampling);
+        take.provenance.tempo = self.tempo;
+        take
+    }
+
     /// Everything so far as a take, its audio and its picture. `None` if there is nothing worth keeping (less than a tenth of a second).
     pub(super) fn finish(self) -> Option<(Take, Audio, Waveform)> {
         if self.frames() < u64::from(self.sample_rate) / 10 {
             return None;
         }
-        let mut take = self.music.take(self.id, self.name, &self.sampling);
-        take.provenance.tempo = self.tempo;
+        let mut take = self.so_far();
         // The last chunk reaches beyond what was asked for.
         let asked = host_frames(self.audio.len() / 2, self.sample_rate, self.pack_rate);
         take.continuation_samples = take.continuation_samples.min(asked);

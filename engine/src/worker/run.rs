@@ -243,9 +243,9 @@ impl Worker {
         let Job::Performing(performance) = std::mem::replace(&mut self.job, Job::Idle) else { return };
         self.dirty = true;
         self.speed = Some(performance.speed()).filter(|s| *s > 0.0).or(self.speed);
-        let (prompt, prompt_picture) = (performance.prompt.clone(), performance.prompt_picture.clone());
+        let prompt_picture = performance.prompt_picture.clone();
         if let Some((take, audio, picture)) = performance.finish() {
-            self.takes.add(take, audio, picture, prompt_picture, prompt);
+            self.takes.add(take, audio, picture, prompt_picture);
         }
     }
 

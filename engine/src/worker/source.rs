@@ -1,10 +1,11 @@
 //! Where music comes from, as the worker sees it: a small trait, so that the worker can be tested without a model.
 
-use crate::continuation::{Continuation, Sampling, TakeDecoder};
+use crate::continuation::{Continuation, Sampling};
 use crate::error::{Error, Result};
 use crate::models::{LoadRequest, Models};
 use crate::status::PackSummary;
 use crate::take::{Take, TakeId};
+use crate::take_decoder::TakeDecoder;
 use std::sync::Arc;
 
 /// Makes [`Music`]. Lives on the worker's thread.
@@ -13,10 +14,26 @@ pub(super) trait Source {
     fn load(&mut self, request: &LoadRequest) -> Result<PackSummary>;
     /// Whether the loaded pack made this take.
     fn made(&self, take: &Take) -> bool;
-    /// Takes in a prompt, planar at the pack's rate.
-    fn begin(&mut self, prompt: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>>;
+    /// Takes in a prompt.
+    fn begin(&mut self, prompt: &Prompt, seed: u64) -> Result<Box<dyn Music>>;
     /// Decodes a take again.
-    fn decode(&mut self, take: &Take) -> Result<Box<dyn Decode>>;
+    fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>>;
+}
+
+/// What is continued.
+#[derive(Debug)]
+pub(super) enum Prompt {
+    /// What was captured: planar, at the pack's rate.
+    Audio(Vec<Vec<f32>>),
+    /// The prompt of a take, again.
+    Take(Box<Take>),
+}
+
+/// Which part of a take is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Prompt,
+    Continuation,
 }
 
 /// A continuation in the making.
@@ -57,12 +74,18 @@ impl Source for ModelSource {
     fn made(&self, take: &Take) -> bool {
         self.models.as_ref().is_some_and(|m| m.provenance_pack().1 == take.provenance.pack_hash)
     }
-    fn begin(&mut self, prompt: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
-        Ok(Box::new(Continuation::prefill(self.models()?, prompt, seed)?))
+    fn begin(&mut self, prompt: &Prompt, seed: u64) -> Result<Box<dyn Music>> {
+        Ok(Box::new(match prompt {
+            Prompt::Audio(audio) => Continuation::prefill(self.models()?, audio, seed)?,
+            Prompt::Take(take) => Continuation::prefill_take(self.models()?, take, seed)?,
+        }))
     }
-    fn decode(&mut self, take: &Take) -> Result<Box<dyn Decode>> {
+    fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>> {
         let models = self.models()?;
-        Ok(Box::new(TakeDecoder::new(&models, take)?))
+        Ok(Box::new(match part {
+            Part::Prompt => TakeDecoder::prompt(&models, take)?,
+            Part::Continuation => TakeDecoder::new(&models, take)?,
+        }))
     }
 }
 

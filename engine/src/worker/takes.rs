@@ -1,7 +1,7 @@
 //! The takes as the worker has them: pictures of all, decoded audio of the few that are needed.
 
 use super::shelf::{Shelf, TakeShelf};
-use super::source::{Decode, Source};
+use super::source::{Decode, Part, Source};
 use crate::error::{Error, Result};
 use crate::resample::StreamResampler;
 use crate::status::{TakeSummary, Waveform};
@@ -10,23 +10,19 @@ use crate::waveform::WaveformBuilder;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Prompts kept for [`crate::command::Command::Retry`].
-const PROMPTS_KEPT: usize = 8;
-
 /// Interleaved stereo at the host's rate, from the continuation's first frame.
 pub(super) type Audio = Arc<Vec<f32>>;
 
 #[derive(Debug, Default)]
 struct Record {
-    prompt_picture: Waveform,
+    prompt_picture: Option<Waveform>,
     picture: Option<Waveform>,
     playable: bool,
-    /// Planar, at the pack's rate.
-    prompt: Option<Arc<Vec<Vec<f32>>>>,
 }
 
 struct Decoding {
     id: TakeId,
+    part: Part,
     decoder: Box<dyn Decode>,
     resampler: StreamResampler,
     audio: Vec<f32>,
@@ -76,30 +72,16 @@ impl Takes {
     }
 
     /// A new take, complete with its audio. It becomes the selected one.
-    pub(super) fn add(
-        &mut self,
-        take: Take,
-        audio: Audio,
-        picture: Waveform,
-        prompt_picture: Waveform,
-        prompt: Arc<Vec<Vec<f32>>>,
-    ) {
+    pub(super) fn add(&mut self, take: Take, audio: Audio, picture: Waveform, prompt_picture: Waveform) {
         let id = take.id;
         self.records
-            .insert(id, Record { prompt_picture, picture: Some(picture), playable: true, prompt: Some(prompt) });
+            .insert(id, Record { prompt_picture: Some(prompt_picture), picture: Some(picture), playable: true });
         self.decoded.retain(|d| d.0 != id);
         self.decoded.push((id, audio));
-        let mut newest = Vec::new();
         self.shelf.change(|shelf| {
             shelf.takes.insert(0, take);
             shelf.selected = Some(id);
-            newest = shelf.takes.iter().take(PROMPTS_KEPT).map(|t| t.id).collect();
         });
-        for (id, record) in &mut self.records {
-            if !newest.contains(id) {
-                record.prompt = None;
-            }
-        }
     }
 
     pub(super) fn delete(&mut self, id: TakeId) {
@@ -138,8 +120,8 @@ impl Takes {
         });
     }
 
-    pub(super) fn prompt(&self, id: TakeId) -> Option<Arc<Vec<Vec<f32>>>> {
-        self.records.get(&id)?.prompt.clone()
+    pub(super) fn prompt_picture(&self, id: TakeId) -> Waveform {
+        self.records.get(&id).and_then(|r| r.prompt_picture.clone()).unwrap_or_default()
     }
 
     pub(super) fn is_playable(&self, id: TakeId) -> bool {
@@ -159,10 +141,10 @@ impl Takes {
     /// if there is nothing to do.
     pub(super) fn work(&mut self, source: &mut dyn Source, sample_rate: u32, needed: &[TakeId]) -> Result<bool> {
         let lacks_audio = needed.iter().copied().find(|id| self.is_playable(*id) && self.audio(*id).is_none());
-        let decoding = self.decoding.as_ref().map(|d| d.id);
-        let target = lacks_audio.or(decoding).or_else(|| self.unpictured());
-        let Some(id) = target else { return Ok(false) };
-        let result = self.work_on(id, source, sample_rate);
+        let decoding = self.decoding.as_ref().map(|d| (d.id, d.part));
+        let target = lacks_audio.map(|id| (id, Part::Continuation)).or(decoding).or_else(|| self.unpictured());
+        let Some((id, part)) = target else { return Ok(false) };
+        let result = self.work_on(id, part, source, sample_rate);
         if result.is_err() {
             self.decoding = None;
             if let Some(record) = self.records.get_mut(&id) {
@@ -172,17 +154,23 @@ impl Takes {
         result.map(|()| true)
     }
 
-    fn unpictured(&self) -> Option<TakeId> {
-        let lacks = |id: &TakeId| self.records.get(id).is_some_and(|r| r.playable && r.picture.is_none());
-        self.shelf.with(|s| s.takes.iter().map(|t| t.id).find(lacks))
+    fn unpictured(&self) -> Option<(TakeId, Part)> {
+        let lacks = |id: TakeId| {
+            let record = self.records.get(&id).filter(|r| r.playable)?;
+            let part = if record.picture.is_none() { Part::Continuation } else { Part::Prompt };
+            (record.picture.is_none() || record.prompt_picture.is_none()).then_some((id, part))
+        };
+        self.shelf.with(|s| s.takes.iter().find_map(|t| lacks(t.id)))
     }
 
-    fn work_on(&mut self, id: TakeId, source: &mut dyn Source, sample_rate: u32) -> Result<()> {
-        if self.decoding.as_ref().is_none_or(|d| d.id != id) {
+    fn work_on(&mut self, id: TakeId, part: Part, source: &mut dyn Source, sample_rate: u32) -> Result<()> {
+        if self.decoding.as_ref().is_none_or(|d| (d.id, d.part) != (id, part)) {
             let take = self.shelf.get(id).ok_or_else(|| Error::Request("that take is gone".into()))?;
-            let frames = host_frames(take.continuation_samples, take.sample_rate, sample_rate);
+            let samples = if part == Part::Prompt { take.prompt_samples } else { take.continuation_samples };
+            let frames = host_frames(samples, take.sample_rate, sample_rate);
             let resampler = StreamResampler::new(2, take.sample_rate, sample_rate)?;
-            self.decoding = Some(Decoding { id, decoder: source.decode(&take)?, resampler, audio: Vec::new(), frames });
+            let decoder = source.decode(&take, part)?;
+            self.decoding = Some(Decoding { id, part, decoder, resampler, audio: Vec::new(), frames });
         }
         let Some(decoding) = &mut self.decoding else { return Ok(()) };
         let (chunk, ended) = match decoding.decoder.next_chunk()? {
@@ -194,10 +182,14 @@ impl Takes {
             done.audio.resize(done.frames * 2, 0.0);
             let mut picture = WaveformBuilder::default();
             picture.push_interleaved(&done.audio);
-            if let Some(record) = self.records.get_mut(&id) {
-                record.picture = Some(picture.picture());
+            let Some(record) = self.records.get_mut(&id) else { return Ok(()) };
+            match part {
+                Part::Prompt => record.prompt_picture = Some(picture.picture()),
+                Part::Continuation => {
+                    record.picture = Some(picture.picture());
+                    self.decoded.push((id, Arc::new(done.audio)));
+                }
             }
-            self.decoded.push((id, Arc::new(done.audio)));
         }
         Ok(())
     }
@@ -216,7 +208,7 @@ impl Takes {
             seed: take.provenance.seed,
             temperatures: take.provenance.temperatures,
             seconds: take.seconds(),
-            prompt: record.map(|r| r.prompt_picture.clone()).unwrap_or_default(),
+            prompt: record.and_then(|r| r.prompt_picture.clone()).unwrap_or_default(),
             continuation: record.and_then(|r| r.picture.clone()).unwrap_or_default(),
             playable: record.is_some_and(|r| r.playable),
             pack: take.provenance.pack.clone(),

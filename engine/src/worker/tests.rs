@@ -1,4 +1,4 @@
-use super::source::{Decode, Music};
+use super::source::{Decode, Music, Part, Prompt};
 use super::*;
 use crate::continuation::Sampling;
 use crate::error::{Error, Result};
@@ -73,12 +73,15 @@ impl Source for Fake {
     fn made(&self, take: &Take) -> bool {
         self.missing.load(Relaxed) == 0 && take.provenance.pack_hash == "fake"
     }
-    fn begin(&mut self, prompt: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
-        assert!(prompt.iter().flatten().all(|s| s.is_finite()));
+    fn begin(&mut self, prompt: &Prompt, seed: u64) -> Result<Box<dyn Music>> {
+        if let Prompt::Audio(prompt) = prompt {
+            assert!(prompt.iter().flatten().all(|s| s.is_finite()));
+        }
         Ok(Box::new(FakeMusic { fake: self.clone(), made: 0, step: 0, seed }))
     }
-    fn decode(&mut self, take: &Take) -> Result<Box<dyn Decode>> {
-        Ok(Box::new(FakeDecode { next: 0, end: take.continuation_samples }))
+    fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>> {
+        let end = if part == Part::Prompt { take.prompt_samples } else { take.continuation_samples };
+        Ok(Box::new(FakeDecode { next: 0, end }))
     }
 }
 
@@ -414,6 +417,10 @@ fn takes_are_restored_without_generating() {
     host.send(Command::Keep(TakeId(9), true));
     let status = host.wait("tidied", |s| s.takes.len() == 1 && s.takes[0].kept);
     assert_eq!((status.takes[0].name.as_str(), status.selected), ("Good one", Some(TakeId(9))));
+    // Its prompt was played in another session; its tokens are enough to go on from it.
+    host.send(Command::Retry);
+    let status = host.wait("tried again", |s| s.takes.len() == 2 && s.generating.is_none());
+    assert_eq!(status.selected, Some(TakeId(10)));
 }
 
 #[test]

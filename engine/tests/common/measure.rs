@@ -35,7 +35,8 @@ pub fn flatness(x: &[f32], rate: u32) -> f64 {
             .enumerate()
             .map(|(i, x)| x * (0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / SIZE as f32).cos()))
             .collect();
-        let power: Vec<f64> = spectrum(&windowed, SIZE)[bin(80.0)..bin(5000.0)].iter().map(|c| f64::from(c.norm_sqr()) + 1e-12).collect();
+        let power: Vec<f64> =
+            spectrum(&windowed, SIZE)[bin(80.0)..bin(5000.0)].iter().map(|c| f64::from(c.norm_sqr()) + 1e-12).collect();
         let geometric = (power.iter().map(|p| p.ln()).sum::<f64>() / power.len() as f64).exp();
         all.push(geometric / (power.iter().sum::<f64>() / power.len() as f64));
     }
@@ -72,7 +73,8 @@ pub fn copied(x: &[f32], y: &[f32], window: usize) -> f64 {
 
 /// The largest step between neighbouring samples around `at`, by the largest one in the 200 ms on either side of it.
 pub fn step(x: &[f32], at: usize, rate: u32) -> f64 {
-    let largest = |from: usize, to: usize| x[from..to.min(x.len())].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+    let largest =
+        |from: usize, to: usize| x[from..to.min(x.len())].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
     let (near, far) = (rate as usize / 1000, rate as usize / 5);
     let around = largest(at - far, at - near).max(largest(at + near, at + far));
     f64::from(largest(at - near, at + near)) / f64::from(around.max(1e-9))

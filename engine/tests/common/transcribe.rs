@@ -56,7 +56,10 @@ pub fn notes(mono: &[f32], child_test: &str) -> Vec<Note> {
 
 /// What the process does that [`notes`] starts. Does nothing if nobody asked.
 pub fn child() {
-    let (Some(input), Some(output)) = (std::env::var_os("SEGUE_TRANSCRIBE"), std::env::var_os("SEGUE_TRANSCRIBE_TO")) else { return };
+    let (Some(input), Some(output)) = (std::env::var_os("SEGUE_TRANSCRIBE"), std::env::var_os("SEGUE_TRANSCRIBE_TO"))
+    else {
+        return;
+    };
     let mono: Vec<f32> = serde_json::from_slice(&std::fs::read(PathBuf::from(input)).unwrap()).unwrap();
     let library = super::common::runtime().unwrap_or_else(|| std::env::var_os("SEGUE_RUNTIME").unwrap().into());
     std::fs::write(PathBuf::from(output), serde_json::to_vec(&transcribe(&library, &mono)).unwrap()).unwrap();
@@ -65,7 +68,8 @@ pub fn child() {
 fn transcribe(library: &Path, mono: &[f32]) -> Vec<Note> {
     let environment = ort::init_from(library).unwrap().build().unwrap();
     let model = root().join("assets/test/basic_pitch/nmp.onnx");
-    let mut session = Session::builder(&environment).unwrap().with_intra_threads(1).unwrap().commit_from_file(model).unwrap();
+    let mut session =
+        Session::builder(&environment).unwrap().with_intra_threads(1).unwrap().commit_from_file(model).unwrap();
     let padded = [vec![0.0; OVERLAP / 2 * HOP], mono.to_vec()].concat();
     let (mut frames, mut onsets) = (Roll(Vec::new()), Roll(Vec::new()));
     for begin in (0..padded.len()).step_by(WINDOW - OVERLAP * HOP) {

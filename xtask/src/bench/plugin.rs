@@ -11,7 +11,8 @@ const LENGTH: f64 = 8.0;
 
 pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     let playing = audio::read(&paths::default_prompt())?.at(RATE)?.stereo();
-    let plan = Plan { playing, prompt: 4.0, lead: 3.0, length: LENGTH, block: BLOCK, seed: 0, real_time: true, leave: None };
+    let plan =
+        Plan { playing, prompt: 4.0, lead: 3.0, length: LENGTH, block: BLOCK, seed: 0, real_time: true, leave: None };
     let before = machine::resident_mb();
     let mut first = Host::load(&paths::clap())?;
     figures.scan_ms = Some(first.scan_seconds * 1e3);

@@ -73,5 +73,14 @@ fn hold(holds: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
 /// The default prompt and a short continuation of it, in real time.
 fn plan(length: f64, seed: u64) -> Result<Plan> {
     let recording = audio::read(&paths::default_prompt())?.at(RATE)?;
-    Ok(Plan { playing: recording.stereo(), prompt: 4.0, lead: 3.0, length, block: 256, seed, real_time: true, leave: None })
+    Ok(Plan {
+        playing: recording.stereo(),
+        prompt: 4.0,
+        lead: 3.0,
+        length,
+        block: 256,
+        seed,
+        real_time: true,
+        leave: None,
+    })
 }

@@ -44,7 +44,13 @@ pub(super) fn draws(clap: &Path, shots: &Path) -> Result<()> {
     let changed = listening.pixels().zip(continuing.pixels()).filter(|(a, b)| a != b).count();
     let changed = changed as f64 / f64::from(listening.width() * listening.height());
     hold(changed > 0.005, || format!("only {:.2} % of the picture changed while it continued", changed * 100.0))?;
-    println!("editor {}×{}: button {:.1} %, moved {:.1} %", editor.size.0, editor.size.1, accent * 100.0, changed * 100.0);
+    println!(
+        "editor {}×{}: button {:.1} %, moved {:.1} %",
+        editor.size.0,
+        editor.size.1,
+        accent * 100.0,
+        changed * 100.0
+    );
     editor.close(&mut host)
 }
 

@@ -17,7 +17,8 @@ pub(super) struct Canvas {
 
 impl Canvas {
     pub(super) fn new(width: u32, height: u32) -> Result<Self> {
-        let font = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).map_err(|e| Error::Check(e.to_string()))?;
+        let font =
+            FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).map_err(|e| Error::Check(e.to_string()))?;
         Ok(Self { picture: RgbImage::from_pixel(width, height, image::Rgb(BACKGROUND)), font })
     }
 
@@ -50,7 +51,9 @@ impl Canvas {
             let id = scaled.glyph_id(c);
             if let Some(outline) = font.outline_glyph(id.with_scale_and_position(SIZE, pen)) {
                 let corner = outline.px_bounds().min;
-                outline.draw(|x, y, coverage| self.blend(corner.x as i32 + x as i32, corner.y as i32 + y as i32, colour, coverage));
+                outline.draw(|x, y, coverage| {
+                    self.blend(corner.x as i32 + x as i32, corner.y as i32 + y as i32, colour, coverage)
+                });
             }
             pen.x += scaled.h_advance(id);
         }

@@ -34,7 +34,11 @@ pub fn run(args: &Args) -> Result<()> {
     step("unit and property tests, the engine on the shipped pack, the CLAP in a CLAP host", || {
         let clap = clap.to_string_lossy();
         let shots = shots.to_string_lossy();
-        let more = [("SEGUE_TEST_CLAP", clap.as_ref()), ("SEGUE_TEST_SHOTS", shots.as_ref()), ("DISPLAY", display.name.as_str())];
+        let more = [
+            ("SEGUE_TEST_CLAP", clap.as_ref()),
+            ("SEGUE_TEST_SHOTS", shots.as_ref()),
+            ("DISPLAY", display.name.as_str()),
+        ];
         cargo(&["test", "--workspace", "--no-fail-fast"], &library, &more)
     })?;
     step("the VST3 in a VST3 host", || {

@@ -5,13 +5,17 @@ use crate::process;
 use std::path::Path;
 use std::process::Command;
 
-/// A package, and a file or program by which its absence is noticed.
-const NEEDED: &[(&str, &[&str])] = &[
-    ("xvfb", &["/usr/bin/Xvfb"]),
+/// A package, and the file by which its absence is noticed; `LIB` is the folder of the machine's libraries.
+const NEEDED: &[(&str, &str)] = &[
+    ("xvfb", "/usr/bin/Xvfb"),
     // The editor opens these at run time; Mesa's software renderer draws into Xvfb.
-    ("libgl1", &["/usr/lib/x86_64-linux-gnu/libGL.so.1", "/usr/lib/aarch64-linux-gnu/libGL.so.1"]),
-    ("libglx-mesa0", &["/usr/lib/x86_64-linux-gnu/libGLX_mesa.so.0", "/usr/lib/aarch64-linux-gnu/libGLX_mesa.so.0"]),
-    ("libgl1-mesa-dri", &["/usr/lib/x86_64-linux-gnu/dri/swrast_dri.so", "/usr/lib/aarch64-linux-gnu/dri/swrast_dri.so"]),
+    ("libegl1", "LIB/libEGL.so.1"),
+    ("libgl1", "LIB/libGL.so.1"),
+    ("libgl1-mesa-dri", "LIB/dri/swrast_dri.so"),
+    ("libx11-xcb1", "LIB/libX11-xcb.so.1"),
+    ("libxkbcommon-x11-0", "LIB/libxkbcommon-x11.so.0"),
+    // pedalboard, the VST3 host.
+    ("libatomic1", "LIB/libatomic.so.1"),
 ];
 
 /// Installs what is missing, or says how.
@@ -19,8 +23,9 @@ pub(super) fn install() -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    let mut missing: Vec<&str> =
-        NEEDED.iter().filter(|(_, signs)| !signs.iter().any(|sign| Path::new(sign).exists())).map(|(name, _)| *name).collect();
+    let libraries = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let there = |sign: &str| Path::new(&sign.replace("LIB", &libraries)).exists();
+    let mut missing: Vec<&str> = NEEDED.iter().filter(|(_, sign)| !there(sign)).map(|(name, _)| *name).collect();
     // Debian's own Python has neither pip nor venv by itself.
     for (module, package) in [("pip", "python3-pip"), ("ensurepip", "python3-venv")] {
         let code = format!("import {module}");

@@ -1,0 +1,108 @@
+//! Takes back to audio, without generating anything. Worker thread.
+
+use crate::error::{Error, Result};
+use crate::models::Models;
+use crate::take::{Take, Tokens};
+use crate::tokenizers::Decoder;
+use std::ops::Range;
+
+/// Frames decoded at once.
+const CHUNK: usize = 32;
+
+/// Refuses a take that the loaded pack cannot have made.
+pub(crate) fn check_take(models: &Models, take: &Take) -> Result<()> {
+    let (label, hash) = models.provenance_pack();
+    if take.provenance.pack_hash != hash {
+        let made_with = &take.provenance.pack;
+        // The same name and version with other weights needs more than the name.
+        let pack = if *made_with == label {
+            format!("{made_with} ({:.8})", take.provenance.pack_hash)
+        } else {
+            made_with.clone()
+        };
+        return Err(Error::TakePackMissing { take: take.name.clone(), pack });
+    }
+    let manifest = models.manifest();
+    let fits = |tokens: &Tokens, codebooks: usize, most: usize| {
+        tokens.codebooks == codebooks
+            && tokens.ids.len().is_multiple_of(codebooks)
+            && tokens.ids.iter().all(|id| usize::from(*id) <= most)
+    };
+    let semantic =
+        manifest.semantic.as_ref().map_or(take.semantic.ids.is_empty(), |s| fits(&take.semantic, 1, s.cardinality));
+    let sound = semantic
+        && fits(&take.acoustic, manifest.codec.codebooks, manifest.codec.cardinality)
+        && take.sample_rate == models.sample_rate()
+        && take.gain.iter().all(|g| g.is_finite());
+    if sound {
+        Ok(())
+    } else {
+        Err(Error::Request(format!("take {:?} holds tokens that its pack cannot have made", take.name)))
+    }
+}
+
+/// Decodes a take again: what [`crate::continuation::Continuation::step`] returned, to rounding.
+#[derive(Debug)]
+pub struct TakeDecoder {
+    decoder: Decoder,
+    acoustic: Tokens,
+    next: usize,
+    /// Samples still to be given, from the take's first token's start.
+    wanted: Range<usize>,
+    gain: [f32; 2],
+}
+
+impl TakeDecoder {
+    /// The continuation.
+    ///
+    /// # Errors
+    /// [`Error::TakePackMissing`] if the take was made with another pack, [`Error::Request`] if its tokens make no sense.
+    pub fn new(models: &Models, take: &Take) -> Result<Self> {
+        Self::of(models, take, take.prompt_samples..take.prompt_samples.saturating_add(take.continuation_samples))
+    }
+
+    /// The prompt, as the codec heard it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn prompt(models: &Models, take: &Take) -> Result<Self> {
+        Self::of(models, take, 0..take.prompt_samples)
+    }
+
+    fn of(models: &Models, take: &Take, wanted: Range<usize>) -> Result<Self> {
+        check_take(models, take)?;
+        let hop = models.manifest().codec.hop;
+        let first = (wanted.start / hop).min(take.acoustic.frames());
+        let from = first.saturating_sub(models.new_decoder(0)?.memory(hop));
+        Ok(Self {
+            decoder: models.new_decoder(from)?,
+            acoustic: take.acoustic.clone(),
+            next: from,
+            wanted,
+            gain: take.gain,
+        })
+    }
+
+    /// The next stereo samples, planar, at the pack's rate; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`crate::continuation::Continuation::step`].
+    pub fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>> {
+        let q = self.acoustic.codebooks;
+        while !self.wanted.is_empty() && self.next < self.acoustic.frames() {
+            let until = (self.next + CHUNK).min(self.acoustic.frames());
+            let start = self.decoder.position();
+            let mut audio = Vec::new();
+            self.decoder.push(&self.acoustic.ids[self.next * q..until * q], &mut audio)?;
+            self.next = until;
+            let skip = (self.wanted.start as isize - start).clamp(0, audio.len() as isize) as usize;
+            let audio = &audio[skip..];
+            let audio = &audio[..audio.len().min(self.wanted.len())];
+            self.wanted.start += audio.len();
+            if !audio.is_empty() {
+                return Ok(Some(self.gain.map(|g| audio.iter().map(|x| x * g).collect())));
+            }
+        }
+        Ok(None)
+    }
+}
