@@ -9,9 +9,10 @@ mod recording;
 mod transcribe;
 
 use common::{load, play_on, root, shipped_pack};
-use segue_engine::continuation::{Continuation, Sampling};
+use segue_engine::continuation::{Continuation, Sampling, TakeDecoder};
 use segue_engine::models::Models;
 use segue_engine::resample::resample;
+use segue_engine::take::TakeId;
 use std::sync::{Arc, OnceLock};
 
 const PROMPT: usize = 4;
@@ -41,38 +42,47 @@ fn prompt(name: &str, rate: u32) -> Vec<Vec<f32>> {
 
 fn heard() -> &'static [Heard] {
     static HEARD: OnceLock<Vec<Heard>> = OnceLock::new();
-    HEARD.get_or_init(|| {
-        let models = models();
-        let rate = models.sample_rate();
-        let cut = PROMPT * rate as usize;
-        let hear = |(name, seed): (&'static str, u64)| {
-            let whole = prompt(name, rate);
-            let given: Vec<Vec<f32>> = whole.iter().map(|p| p[..cut].to_vec()).collect();
-            let mut continuation = Continuation::prefill(Arc::clone(&models), &given, seed).unwrap();
-            let made = play_on(&mut continuation, &USUAL, rate, SECONDS);
-            let truth = whole.iter().map(|p| p[cut..].to_vec()).collect::<Vec<_>>();
-            Heard {
-                name,
-                rate,
-                prompt: measure::mono(&given),
-                truth: measure::mono(&truth),
-                made: measure::mono(&made),
-            }
-        };
-        PROMPTS.into_iter().map(hear).collect()
-    })
+    HEARD.get_or_init(|| PROMPTS.into_iter().map(|(name, seed)| hear(name, seed, &USUAL)).collect())
+}
+
+fn hear(name: &'static str, seed: u64, sampling: &Sampling) -> Heard {
+    let models = models();
+    let rate = models.sample_rate();
+    let cut = PROMPT * rate as usize;
+    let whole = prompt(name, rate);
+    let given: Vec<Vec<f32>> = whole.iter().map(|p| p[..cut].to_vec()).collect();
+    let mut continuation = Continuation::prefill(models, &given, seed).unwrap();
+    let made = play_on(&mut continuation, sampling, rate, SECONDS);
+    let truth = whole.iter().map(|p| p[cut..].to_vec()).collect::<Vec<_>>();
+    Heard { name, rate, prompt: measure::mono(&given), truth: measure::mono(&truth), made: measure::mono(&made) }
+}
+
+fn notes_per_second(x: &[f32], rate: u32) -> f64 {
+    let x = resample(&[x.to_vec()], rate, transcribe::RATE).unwrap().remove(0);
+    transcribe::notes(&x, "transcriber").len() as f64 / (x.len() as f64 / f64::from(transcribe::RATE))
+}
+
+/// All prompts are looked at before any is complained about.
+fn all(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{}", wrong.join("; "));
 }
 
 #[test]
 fn it_is_as_loud_as_the_prompt() {
+    let mut wrong = Vec::new();
     for h in heard() {
         let (prompt, made) = (measure::db(&h.prompt), measure::db(&h.made));
         println!("{}: prompt {prompt:.1} dB, continuation {made:.1} dB", h.name);
-        assert!((prompt - made).abs() <= 6.0, "{}: prompt {prompt:.1} dB, continuation {made:.1} dB", h.name);
-        for (second, part) in h.made.chunks(h.rate as usize * 5).enumerate() {
-            assert!(measure::db(part) > prompt - 20.0, "{}: falls silent in part {second}", h.name);
+        if (prompt - made).abs() > 6.0 {
+            wrong.push(format!("{}: prompt {prompt:.1} dB, continuation {made:.1} dB", h.name));
+        }
+        for (number, part) in h.made.chunks(h.rate as usize * 5).enumerate() {
+            if measure::db(part) < prompt - 20.0 {
+                wrong.push(format!("{}: {:.1} dB in part {number}", h.name, measure::db(part)));
+            }
         }
     }
+    all(&wrong);
 }
 
 #[test]
@@ -120,23 +130,18 @@ fn there_is_no_step_at_the_seam() {
 
 #[test]
 fn it_plays_about_as_many_notes_as_the_prompt() {
-    let per_second = |x: &[f32], rate: u32| {
-        let x = resample(&[x.to_vec()], rate, transcribe::RATE).unwrap().remove(0);
-        transcribe::notes(&x, "transcriber").len() as f64 / (x.len() as f64 / f64::from(transcribe::RATE))
-    };
+    let mut wrong = Vec::new();
     for h in heard() {
-        let rates = [&h.prompt, &h.truth, &h.made].map(|x| per_second(x, h.rate));
-        let [prompt, truth, made] = rates;
+        let [prompt, truth, made] = [&h.prompt, &h.truth, &h.made].map(|x| notes_per_second(x, h.rate));
         println!(
-            "{}: notes per second: prompt {prompt:.1}, what truly follows {truth:.1}, continuation {made:.1}",
+            "{}: notes a second: prompt {prompt:.1}, what truly follows {truth:.1}, continuation {made:.1}",
             h.name
         );
-        assert!(
-            made >= prompt / 2.0 && made <= prompt * 2.0,
-            "{}: {prompt:.1} notes per second in the prompt, {made:.1} in the continuation",
-            h.name
-        );
+        if !(prompt / 2.0..=prompt * 2.0).contains(&made) {
+            wrong.push(format!("{}: {prompt:.1} notes a second in the prompt, {made:.1} in the continuation", h.name));
+        }
     }
+    all(&wrong);
 }
 
 #[test]
@@ -177,4 +182,37 @@ fn the_transcriber_can_be_trusted() {
 #[ignore = "the other tests run it, in a process of its own"]
 fn transcriber() {
     transcribe::child();
+}
+
+/// For whoever makes a pack: level and pace against the prompt's, over seeds and temperatures.
+#[test]
+#[ignore = "prints, checks nothing: cargo test -p segue-engine --test music survey -- --ignored --nocapture"]
+fn survey() {
+    for (name, _) in PROMPTS {
+        let rate = models().sample_rate();
+        let whole = prompt(name, rate);
+        let given: Vec<Vec<f32>> = whole.iter().map(|p| p[..PROMPT * rate as usize].to_vec()).collect();
+        let mut take = Continuation::prefill(models(), &given, 1).unwrap().take(TakeId(1), String::new(), &USUAL);
+        // The prompt itself, as if it had been generated: what the codec alone does to it.
+        (take.continuation_samples, take.prompt_samples) = (take.prompt_samples, 0);
+        let mut decoder = TakeDecoder::new(&models(), &take).unwrap();
+        let mut decoded = Vec::new();
+        while let Some(chunk) = decoder.next_chunk().unwrap() {
+            decoded.extend(measure::mono(&chunk));
+        }
+        let given = &measure::mono(&given)[..decoded.len()];
+        let pace = notes_per_second(&decoded, rate) / notes_per_second(given, rate);
+        let louder = measure::db(&decoded) - measure::db(given);
+        println!("the prompt through the codec, {name:12}: level {louder:+5.1} dB, notes × {pace:.2}");
+    }
+    for temperatures in [[0.6, 0.8, 0.6], [0.8, 0.8, 0.6], [0.9, 0.9, 0.6], [1.0, 1.0, 0.8]] {
+        for (name, first) in PROMPTS {
+            for seed in [first, first + 10, first + 20] {
+                let h = hear(name, seed, &Sampling { temperatures, ..USUAL });
+                let louder = measure::db(&h.made) - measure::db(&h.prompt);
+                let pace = notes_per_second(&h.made, h.rate) / notes_per_second(&h.prompt, h.rate);
+                println!("{temperatures:?} {name:12} seed {seed:2}: level {louder:+5.1} dB, notes × {pace:.2}");
+            }
+        }
+    }
 }

@@ -5,6 +5,8 @@ from torch import Tensor
 
 SMALLEST_TOP_P = 1e-6
 """top_p is raised to this, so that the best candidate is always kept."""
+HIDDEN = -1e9
+"""A logit that is never drawn, and finite, so that no difference of two of them is NaN."""
 
 
 def sample(logits: Tensor, noise: Tensor, inv_temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
@@ -21,6 +23,32 @@ def sample(logits: Tensor, noise: Tensor, inv_temperature: float, top_p: float) 
     best = (scaled + noise).masked_fill(~kept, -torch.inf).argmax(dim=-1, keepdim=True)
     token = ids.gather(-1, best).squeeze(-1)
     return token, logits.log_softmax(dim=-1).gather(-1, token[..., None]).squeeze(-1)
+
+
+def sample_or_hold(
+    logits: Tensor, previous: Tensor, noise: Tensor, inv_temperature: float, top_p: float
+) -> tuple[Tensor, Tensor]:
+    """The sampler for a stream that holds a token for many frames: whether it holds is drawn at the model's own
+    probability, temperature and top-p act on what it moves to.
+
+    A temperature below 1 on the whole distribution turns p(hold) = 0.9 into 0.99: the music stands still. The paper
+    removes repeats before its transformer (AudioLM §III-C), which has the same effect; this keeps the timing too.
+
+    logits [B, V], previous [B] (V or more: none), noise [B, K] → token [B], log_prob [B], as `sample`. The K
+    candidates are the K − 1 most likely others, then the hold.
+    """
+    log_probs = logits.log_softmax(dim=-1)
+    held = torch.arange(logits.shape[-1]) == previous[:, None]
+    hold = log_probs.exp().masked_fill(~held, 0.0).sum(-1, keepdim=True)
+    others, ids = logits.masked_fill(held, HIDDEN).topk(noise.shape[-1] - 1, dim=-1)
+    scaled = others * inv_temperature
+    probability = scaled.softmax(dim=-1)
+    before = probability.cumsum(dim=-1) - probability
+    kept = scaled.masked_fill(before >= max(top_p, SMALLEST_TOP_P), HIDDEN)
+    moves = kept.log_softmax(dim=-1) + (1 - hold).log()
+    best = (torch.cat((moves, hold.log()), dim=-1) + noise).argmax(dim=-1, keepdim=True)
+    token = torch.cat((ids, previous[:, None]), dim=-1).gather(-1, best)
+    return token.squeeze(-1), log_probs.gather(-1, token).squeeze(-1)
 
 
 def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -4,7 +4,7 @@ import onnx
 import torch
 
 from .graph import FLOAT, INT32, INT64, MICROSOFT, Graph
-from .sampling import SMALLEST_TOP_P
+from .sampling import HIDDEN, SMALLEST_TOP_P
 from .stages import AutoregressiveStage, BookEmbedding, ParallelStage, Stage
 from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer
 
@@ -30,6 +30,28 @@ def _sampler(g: Graph, logits: str, noise: str, candidates: int, top_p: str) -> 
     total = g.op("ReduceLogSumExp", logits, g.integers(-1), keepdims=1)
     log_prob = g.op("Sub", g.op("GatherElements", values, best, axis=-1), total)
     return g.op("GatherElements", ids, best, axis=-1), log_prob
+
+
+def _sampler_or_hold(
+    g: Graph, logits: str, previous: str, noise: str, cardinality: int, candidates: int, top_p: str
+) -> tuple[str, str]:
+    """logits [1, 1, V], previous [1, 1, 1], noise [1, 1, K] → token, log_prob [1, 1, 1]. Twin of
+    `sampling.sample_or_hold`."""
+    hidden, one = g.scalar(HIDDEN), g.scalar(1.0)
+    log_probs = g.op("LogSoftmax", logits, axis=-1)
+    held = g.op("Equal", g.weight("vocabulary", torch.arange(cardinality).numpy()), previous)
+    hold = g.op(
+        "ReduceSum", g.op("Where", held, g.op("Exp", log_probs), g.scalar(0.0)), g.integers(-1), keepdims=1
+    )
+    others, ids = g.ops("TopK", g.op("Where", held, hidden, logits), g.integers(candidates - 1), out=2, axis=-1)
+    scaled = g.op("Mul", others, "inv_temperature")
+    before = g.op("CumSum", g.op("Softmax", scaled, axis=-1), g.integers(-1), exclusive=1)
+    kept = g.op("Where", g.op("Less", before, top_p), scaled, hidden)
+    moves = g.op("Add", g.op("LogSoftmax", kept, axis=-1), g.op("Log", g.op("Sub", one, hold)))
+    all_candidates = g.op("Concat", moves, g.op("Log", hold), axis=-1)
+    best = g.op("ArgMax", g.op("Add", all_candidates, noise), axis=-1, keepdims=1)
+    token = g.op("GatherElements", g.op("Concat", ids, previous, axis=-1), best, axis=-1)
+    return token, g.op("GatherElements", log_probs, token, axis=-1)
 
 
 def _sampler_inputs(g: Graph, noise_shape: list[int | str]) -> str:
@@ -103,7 +125,10 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
     top_p = _sampler_inputs(g, [1, config.codebooks, config.candidates])
     if stage.depth is None:
         logits = [_linear(g, last, "head.0", stage.heads[0])]
-        token, log_prob = _sampler(g, logits[0], "noise", config.candidates, top_p)
+        previous = g.op("Gather", "codes", g.integers(-1), axis=1)
+        token, log_prob = _sampler_or_hold(
+            g, logits[0], previous, "noise", config.cardinality, config.candidates, top_p
+        )
         tokens, log_probs = [token], [log_prob]
     else:
         tokens, log_probs, logits = _depth(g, stage, last, top_p)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .sampling import sample
+from .sampling import sample, sample_or_hold
 from .transformer import RMSNorm, Transformer, TransformerShape
 
 
@@ -116,7 +116,11 @@ class AutoregressiveStage(nn.Module):
         log_probs, all_logits = [], []
         for level in range(self.config.codebooks):
             logits = self.logits(context, frame)[:, level]
-            frame[:, level], log_prob = sample(logits, noise[:, level], inv_temperature, top_p)
+            if self.depth is None:
+                drawn = sample_or_hold(logits, codes[:, -1, 0], noise[:, level], inv_temperature, top_p)
+            else:
+                drawn = sample(logits, noise[:, level], inv_temperature, top_p)
+            frame[:, level], log_prob = drawn
             log_probs.append(log_prob)
             all_logits.append(logits)
         return frame, torch.stack(log_probs, dim=1), torch.stack(all_logits, dim=1)

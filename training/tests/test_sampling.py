@@ -2,7 +2,7 @@
 
 import torch
 
-from segue_training.sampling import gumbel, sample
+from segue_training.sampling import gumbel, sample, sample_or_hold
 
 LOGITS = torch.tensor([[0.1, 3.0, 2.0, -1.0, 2.5]])
 
@@ -41,3 +41,22 @@ def test_only_the_candidates_are_drawn():
     rows = LOGITS.expand(1000, 5)
     token, _ = sample(rows, gumbel((1000, 2), torch.Generator().manual_seed(0)), 0.1, 1.0)
     assert set(token.tolist()) == {1, 4}
+
+
+def test_temperature_leaves_the_hold_alone_and_sharpens_the_moves():
+    rows, previous = LOGITS.expand(20000, 5), torch.full((20000,), 2)
+    noise = gumbel((20000, 5), torch.Generator().manual_seed(1))
+    hold = LOGITS.softmax(-1)[0, 2].item()
+    for inv_temperature in (0.5, 1.0, 4.0):
+        token, _ = sample_or_hold(rows, previous, noise, inv_temperature, 1.0)
+        assert abs((token == 2).float().mean().item() - hold) < 0.02
+        moves = (LOGITS * inv_temperature).masked_fill(torch.arange(5) == 2, -1e9).softmax(-1)[0]
+        assert abs((token[token != 2] == 1).float().mean().item() - moves[1].item()) < 0.02
+
+
+def test_a_stream_without_a_past_and_a_greedy_one():
+    none, silent = torch.tensor([5]), torch.zeros(1, 5)
+    token, log_prob = sample_or_hold(LOGITS, none, silent, 1.0, 1.0)
+    assert token.item() == 1 and torch.isfinite(log_prob).all()
+    assert sample_or_hold(LOGITS, torch.tensor([1]), silent, 1.0, 1.0)[0].item() == 1
+    assert sample_or_hold(LOGITS, torch.tensor([4]), torch.tensor([[0.0, 0, 0, 0, 50.0]]), 9.0, 0.1)[0].item() == 4

@@ -11,8 +11,10 @@ use crate::{bundle, paths};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Measure Segue on this machine: the engine alone, the plugin in a host with blocks of 64 frames at 48 kHz, loading,
-/// memory and sizes. Medians over the runs. What is not measured yet is null. Let the machine do nothing else meanwhile.
+/// Measure Segue on this machine.
+///
+/// The engine alone, the plugin in a host with blocks of 64 frames at 48 kHz, loading, memory and sizes. Medians over the
+/// runs. What is not measured yet is null. Let the machine do nothing else meanwhile.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Also write the figures there.

@@ -6,8 +6,9 @@ use segue_engine::platform;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Build the plugin in release mode and lay out Segue.clap, Segue.resources/ and Segue.vst3/ in target/bundled, with
-/// ONNX Runtime and the packs inside.
+/// Build the plugin and lay it out in target/bundled, with ONNX Runtime and the packs.
+///
+/// Segue.clap and Segue.resources/ beside it, Segue.vst3/ with its Contents/Resources.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -93,5 +94,8 @@ pub fn replace(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn one_line(error: &impl std::fmt::Display) -> String {
-    format!("{error:#}").lines().collect::<Vec<_>>().join(" ")
+    let text = format!("{error:#}");
+    // With RUST_BACKTRACE set, cargo's own backtrace is part of what it said.
+    let said = text.split("Stack backtrace").next().unwrap_or_default();
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
 }

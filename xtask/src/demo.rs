@@ -12,9 +12,11 @@ const BLOCK: usize = 256;
 const PROMPT: f64 = 4.0;
 const LENGTH: f64 = 16.0;
 
-/// Build Segue, load it as a CLAP in a headless host, play four seconds of piano into it, press Capture & Continue and
-/// write what the host hears: input.wav, output.wav, continuation.wav and spectrogram.png. Then save the project, close
-/// it, open it again, play the take and compare.
+/// Build Segue, load it in a CLAP host, play a piano into it and let it go on.
+///
+/// Plays four seconds of a recording in real time, presses Capture & Continue and writes what the host hears: input.wav,
+/// output.wav, continuation.wav and spectrogram.png. Then saves the project, closes it, opens it again, plays the take
+/// and compares.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Recording to play (WAV, FLAC, OGG or MP3; its first four seconds). Default: one of assets/prompts.

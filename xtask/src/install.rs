@@ -4,8 +4,9 @@ use crate::error::{Error, Result};
 use crate::{bundle, paths};
 use std::path::Path;
 
-/// Build and install the CLAP and the VST3 for this user, each with ONNX Runtime and the packs, in the folders where
-/// hosts look: ~/.clap and ~/.vst3 on Linux, ~/Library/Audio/Plug-Ins on macOS, %LOCALAPPDATA%\Programs\Common on
+/// Build and install the CLAP and the VST3 for this user.
+///
+/// Each with ONNX Runtime and the packs, in the folders where hosts look: ~/.clap and ~/.vst3 on Linux, ~/Library/Audio/Plug-Ins on macOS, %LOCALAPPDATA%\Programs\Common on
 /// Windows.
 #[derive(Debug, clap::Args)]
 pub struct Args {

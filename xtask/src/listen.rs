@@ -84,7 +84,14 @@ mod tests {
     use super::*;
 
     fn noise(length: usize) -> Vec<f32> {
-        (0..length as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5).collect()
+        let mut state = 0x2545_f491_u32;
+        let mut draw = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as f32 / u32::MAX as f32 - 0.5
+        };
+        (0..length).map(|_| draw()).collect()
     }
 
     #[test]

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Continue a recording with the engine alone, as fast as it goes. Takes WAV, FLAC, OGG or MP3, any rate, mono or
+/// Continue a recording with the engine alone, as fast as it goes.
+///
+/// Takes WAV, FLAC, OGG or MP3, any rate, mono or
 /// stereo; the prompt is the first --prompt-seconds of it. Writes the continuation alone, at the recording's rate and
 /// with its channels, as a WAV of 32-bit floats.
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Fetch ONNX Runtime into target/runtime/DEVICE/ (by pip, from the Python wheel that carries the library). Does
-/// nothing if it is there already.
+/// Fetch ONNX Runtime into target/runtime/DEVICE/.
+///
+/// By pip, from the Python wheel that carries the library. Does nothing if it is there already.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which build: cpu, cuda (Linux and Windows, about 2.5 GB with NVIDIA's libraries) or directml (Windows).

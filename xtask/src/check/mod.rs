@@ -22,9 +22,9 @@ pub struct Args {
     /// The CLAP.
     #[arg(long, value_name = "FILE")]
     clap: PathBuf,
-    /// Where pictures go.
-    #[arg(long, value_name = "DIR", default_value = "target/shots")]
-    shots: PathBuf,
+    /// Where pictures go (default: target/shots).
+    #[arg(long, value_name = "DIR")]
+    shots: Option<PathBuf>,
 }
 
 /// The checks.
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
         Case::Garbage => state::garbage(&args.clap),
         Case::Leaves => plays::leaves(&args.clap),
         #[cfg(all(unix, not(target_os = "macos")))]
-        Case::Window => window::draws(&args.clap, &args.shots),
+        Case::Window => window::draws(&args.clap, &args.shots.clone().unwrap_or_else(|| paths::target().join("shots"))),
         #[cfg(not(all(unix, not(target_os = "macos"))))]
         Case::Window => Ok(()),
     }

@@ -10,9 +10,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-/// Run every test: formatting, lints, unit and property tests, the engine on the shipped pack, the built CLAP in a
-/// CLAP host, the built VST3 in a VST3 host, the editor in a real window. On Debian, missing packages are installed if
-/// this is root; otherwise the one line to run is printed.
+/// Run every test.
+///
+/// Formatting, lints, unit and property tests, the engine on the shipped pack, the built CLAP in a CLAP host, the built
+/// VST3 in a VST3 host, the editor in a real window. On Debian, missing packages are installed if this is root; otherwise
+/// the one line to run is printed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The tests of training/ too, and PyTorch against ONNX Runtime: a virtual environment with PyTorch, several GB.
