@@ -1,6 +1,7 @@
 //! The settings a performance reads while it runs: written by the audio thread from the host's parameters at the
 //! start of each block, read by the worker before each step. Plain atomics, no ordering between them.
 
+use crate::sampler::Sampling;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// An `f32` that two threads share.
@@ -72,8 +73,8 @@ pub struct Controls {
 impl Default for Controls {
     fn default() -> Self {
         Self {
-            temperature: [AtomicF32::new(0.6), AtomicF32::new(0.8), AtomicF32::new(0.6)],
-            top_p: AtomicF32::new(0.95),
+            temperature: Sampling::DEFAULT.temperatures.map(AtomicF32::new),
+            top_p: AtomicF32::new(Sampling::DEFAULT.top_p),
             seed: AtomicU32::new(0),
             prompt_seconds: AtomicF32::new(4.0),
             length_seconds: AtomicF32::new(16.0),

@@ -9,17 +9,18 @@ mod recording;
 mod transcribe;
 
 use common::{load, play_on, root, shipped_pack};
-use segue_engine::continuation::{Continuation, Sampling, TakeDecoder};
+use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::models::Models;
 use segue_engine::resample::resample;
 use segue_engine::take::TakeId;
+use segue_engine::take_decoder::TakeDecoder;
 use std::sync::{Arc, OnceLock};
 
 const PROMPT: usize = 4;
 const SECONDS: f32 = 10.0;
 const PROMPTS: [(&str, u64); 3] = [("bach_846", 1), ("chpn_op27_2", 2), ("deb_prel", 3)];
 
-const USUAL: Sampling = Sampling { temperatures: [0.6, 0.8, 0.6], top_p: 0.95 };
+const USUAL: Sampling = Sampling::DEFAULT;
 
 /// A prompt, what truly follows it, and what Segue makes of it; mono, at the pack's rate.
 struct Heard {
@@ -76,7 +77,7 @@ fn it_is_as_loud_as_the_prompt() {
         if (prompt - made).abs() > 6.0 {
             wrong.push(format!("{}: prompt {prompt:.1} dB, continuation {made:.1} dB", h.name));
         }
-        for (number, part) in h.made.chunks(h.rate as usize * 5).enumerate() {
+        for (number, part) in h.made.chunks_exact(h.rate as usize * 5).enumerate() {
             if measure::db(part) < prompt - 20.0 {
                 wrong.push(format!("{}: {:.1} dB in part {number}", h.name, measure::db(part)));
             }
@@ -158,7 +159,7 @@ fn seeds_and_temperatures_do_what_they_should() {
     assert_eq!(base, tokens(5, &USUAL), "same seed, same tokens");
     let other = tokens(6, &USUAL);
     assert!(base.iter().zip(&other).all(|(a, b)| a.1 != b.1), "another seed, other tokens");
-    let touched = tokens(5, &Sampling { temperatures: [0.6, 1.1, 0.6], ..USUAL });
+    let touched = tokens(5, &Sampling { temperatures: [USUAL.temperatures[0], 1.2, USUAL.temperatures[2]], ..USUAL });
     assert_eq!(base[0], touched[0], "the coarse stage's temperature leaves the semantic tokens alone");
     assert_ne!(base[1], touched[1], "and changes the coarse ones");
 }

@@ -3,6 +3,7 @@
 use crate::state::Project;
 use nice_plug::prelude::*;
 use segue_engine::controls::{CaptureMode, Controls};
+use segue_engine::sampler::Sampling;
 use segue_engine::worker::TakeShelf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -116,6 +117,7 @@ impl SegueParams {
     /// The table at its defaults, over the takes of an engine.
     #[must_use]
     pub fn new(shelf: Arc<TakeShelf>) -> Self {
+        let [ideas, touch, detail] = Sampling::DEFAULT.temperatures;
         let presses = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&presses);
         Self {
@@ -130,10 +132,10 @@ impl SegueParams {
             length: seconds("Continuation length", 16.0, 2.0, 60.0)
                 .with_value_to_string(Arc::new(length_text))
                 .with_string_to_value(Arc::new(length_value)),
-            t_semantic: knob("Ideas", 0.6, 0.0, 1.5),
-            t_coarse: knob("Touch", 0.8, 0.0, 1.5),
-            t_fine: knob("Detail", 0.6, 0.0, 1.5),
-            top_p: knob("Focus", 0.95, 0.5, 1.0),
+            t_semantic: knob("Ideas", ideas, 0.0, 1.5),
+            t_coarse: knob("Touch", touch, 0.0, 1.5),
+            t_fine: knob("Detail", detail, 0.0, 1.5),
+            top_p: knob("Focus", Sampling::DEFAULT.top_p, 0.5, 1.0),
             seed: IntParam::new("Seed", 0, IntRange::Linear { min: 0, max: 9999 })
                 .with_value_to_string(Arc::new(|v| if v == 0 { "new".into() } else { v.to_string() }))
                 .with_string_to_value(Arc::new(|s| {

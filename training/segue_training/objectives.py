@@ -16,8 +16,10 @@ PAD = -1
 class Corruption:
     """Rates at which training inputs are disturbed; all zero for validation."""
 
-    token: float = 0.03
-    """Share of history tokens replaced by tokens of other places, so that errors do not accumulate."""
+    token: float = 0.4
+    """Most history tokens of a sequence that are replaced by tokens of other places; each sequence draws its share below
+    it. With little of this the coarse stage trusts what it has just played more than its condition, and a note that
+    it has held a little too long never ends."""
     condition: float = 0.07
     """Share of sequences without any condition."""
     look_ahead: float = 0.15
@@ -71,12 +73,14 @@ def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _replace_some(codes: Tensor, cardinality: int, rate: float) -> Tensor:
-    """Put tokens of other sequences and times at a share of the places, per codebook; leaves begin of stream alone."""
+    """Put tokens of other sequences and times at a share of the places, per codebook; leaves begin of stream alone.
+    Each sequence's share is drawn between 0 and `rate`."""
     if rate == 0:
         return codes
     rows = codes.flatten(0, 1)
     others = rows[torch.randperm(len(rows))].view(codes.shape)
-    chosen = (torch.rand(codes.shape) < rate) & (codes != cardinality) & (others != cardinality)
+    shares = rate * torch.rand(len(codes), *(1 for _ in codes.shape[1:]))
+    chosen = (torch.rand(codes.shape) < shares) & (codes != cardinality) & (others != cardinality)
     return torch.where(chosen, others, codes)
 
 

@@ -6,7 +6,6 @@ python -m segue_training.pack --preset first --work WORK --data DATA --out DIR
 
 import argparse
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,9 @@ def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[s
     """Averaged weights and progress of every stage."""
     found = {stage.id: load(checkpoint_path(work, stage.id)) for stage in preset.stages}
     for stage in preset.stages:
-        if replace_dropout(found[stage.id].config) != replace_dropout(stage.config):
+        if found[stage.id].config != stage.config:
             raise ValueError(f"the checkpoint of {stage.id} was not trained with preset {preset.name}")
     return {key: value.stage() for key, value in found.items()}, {key: value.progress for key, value in found.items()}
-
-
-def replace_dropout(config: Any) -> Any:
-    """A configuration as far as its graph is concerned."""
-    if hasattr(config, "temporal"):
-        depth = config.depth and replace(config.depth, dropout=0.0)
-        return replace(config, temporal=replace(config.temporal, dropout=0.0), depth=depth)
-    return replace(config, dropout=0.0)
 
 
 def write_pack(

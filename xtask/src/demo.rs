@@ -141,11 +141,16 @@ fn reopen(p: &Performance, state: &[u8]) -> Result<()> {
 pub fn alike(p: &Performance, heard: &[Vec<f32>; 2], length: f64) -> Result<f64> {
     let onset = listen::onset(heard, 0).ok_or_else(|| Error::Check("the reopened project's take is silent".into()))?;
     let margin = RATE as usize / 10;
-    let skip = p.onset.unwrap_or(p.trigger) - p.trigger + margin;
-    let frames = ((length * f64::from(RATE)) as usize).saturating_sub(skip + margin);
-    let was = listen::mono(&listen::cut(&p.wet, p.trigger + skip, p.trigger + skip + frames));
-    let is = listen::mono(&listen::cut(heard, onset + skip, onset + skip + frames));
-    Ok(listen::likeness(&was, &is, 64).0)
+    let entry = p.onset.unwrap_or(p.trigger);
+    let like = |begin: usize| {
+        let skip = entry - begin + margin;
+        let frames = ((length * f64::from(RATE)) as usize).saturating_sub(skip + margin);
+        let was = listen::mono(&listen::cut(&p.wet, begin + skip, begin + skip + frames));
+        let is = listen::mono(&listen::cut(heard, onset + skip, onset + skip + frames));
+        listen::likeness(&was, &is, 64).0
+    };
+    // On a machine too slow to catch up it began late, from its beginning.
+    Ok(like(p.trigger).max(like(entry)))
 }
 
 /// Presses Play after the models have had time to load, and listens to the whole take.

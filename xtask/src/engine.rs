@@ -54,14 +54,18 @@ impl Place {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Freedom {
     /// Temperatures of the semantic, coarse and fine stages; 0 is greedy.
-    #[arg(long, default_value = "0.6,0.8,0.6", value_name = "S,C,F", allow_hyphen_values = true)]
+    #[arg(long, default_value_t = usual_temperatures(), value_name = "S,C,F", allow_hyphen_values = true)]
     pub temperature: String,
     /// Nucleus: the share of probability that may be drawn from.
-    #[arg(long, default_value = "0.95", value_name = "P", allow_hyphen_values = true)]
+    #[arg(long, default_value_t = Sampling::DEFAULT.top_p.to_string(), value_name = "P", allow_hyphen_values = true)]
     pub top_p: String,
     /// 1–9999 plays the same again; 0 draws a new one.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
+}
+
+fn usual_temperatures() -> String {
+    Sampling::DEFAULT.temperatures.map(|t| t.to_string()).join(",")
 }
 
 impl Freedom {

@@ -419,6 +419,10 @@ fn takes_are_restored_without_generating() {
     assert_eq!((status.takes[0].name.as_str(), status.selected), ("Good one", Some(TakeId(9))));
     // Its prompt was played in another session; its tokens are enough to go on from it.
     host.send(Command::Retry);
+    for _ in 0..200 {
+        host.block(480);
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let status = host.wait("tried again", |s| s.takes.len() == 2 && s.generating.is_none());
     assert_eq!(status.selected, Some(TakeId(10)));
 }

@@ -22,7 +22,7 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     figures.threads = summary.threads;
     let recording = audio::read(&paths::default_prompt())?;
     let prompt = recording.cut(0, (PROMPT * f64::from(recording.rate)) as usize);
-    let sampling = Sampling { temperatures: [0.6, 0.8, 0.6], top_p: 0.95 };
+    let sampling = Sampling::DEFAULT;
     let heard = prompt.at(models.sample_rate())?;
     let (mut encode, mut all) = (Vec::new(), Vec::new());
     for run in 0..args.runs {

@@ -31,26 +31,40 @@ pub fn run(args: &Args) -> Result<()> {
     let display = display::Display::start()?;
     let shots = paths::target().join("shots");
     std::fs::create_dir_all(&shots).map_err(|e| Error::file(&shots, e))?;
-    step("format", || cargo(&["fmt", "--all", "--check"], &library, &[]))?;
-    step("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &library, &[]))?;
-    step("unit and property tests, the engine on the shipped pack, the CLAP in a CLAP host", || {
-        let clap = clap.to_string_lossy();
-        let shots = shots.to_string_lossy();
-        let more = [
-            ("SEGUE_TEST_CLAP", clap.as_ref()),
-            ("SEGUE_TEST_SHOTS", shots.as_ref()),
-            ("DISPLAY", display.name.as_str()),
-        ];
-        cargo(&["test", "--workspace", "--no-fail-fast"], &library, &more)
-    })?;
-    step("the VST3 in a VST3 host", || {
+    // One step's failure does not hide another's.
+    let mut failed = Vec::new();
+    let mut check = |name: &'static str, does: &dyn Fn() -> Result<()>| {
+        if let Err(e) = step(name, does) {
+            println!("── {name}: DID NOT HOLD: {e}");
+            failed.push(name);
+        }
+    };
+    check("format", &|| cargo(&["fmt", "--all", "--check"], &library, &[]));
+    check("lints", &|| cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &library, &[]));
+    check(
+        "cargo tests: units, properties, the engine on the shipped pack, the CLAP in a CLAP host, the editor",
+        &|| {
+            let clap = clap.to_string_lossy();
+            let shots = shots.to_string_lossy();
+            let more = [
+                ("SEGUE_TEST_CLAP", clap.as_ref()),
+                ("SEGUE_TEST_SHOTS", shots.as_ref()),
+                ("DISPLAY", display.name.as_str()),
+            ];
+            cargo(&["test", "--workspace", "--no-fail-fast"], &library, &more)
+        },
+    );
+    check("the VST3 in a VST3 host", &|| {
         bundle::bundle()?;
         venv::vst3()
-    })?;
+    });
     if args.training {
-        step("training", || venv::training(&library))?;
+        check("training", &|| venv::training(&library));
     }
     let minutes = begin.elapsed().as_secs_f64() / 60.0;
+    if !failed.is_empty() {
+        return Err(Error::Check(format!("after {minutes:.1} min, these did not hold: {}", failed.join("; "))));
+    }
     let training = if args.training { ", training" } else { "" };
     println!("all held in {minutes:.1} min: format, lints, cargo tests, CLAP host, editor window, VST3 host{training}");
     Ok(())
