@@ -206,13 +206,14 @@ fn survey() {
         let louder = measure::db(&decoded) - measure::db(given);
         println!("the prompt through the codec, {name:12}: level {louder:+5.1} dB, notes × {pace:.2}");
     }
-    for temperatures in [[0.6, 0.8, 0.6], [0.8, 0.8, 0.6], [0.9, 0.9, 0.6], [1.0, 1.0, 0.8]] {
+    for (t, top_p) in [(0.8, 0.95), (0.9, 0.95), (1.0, 0.95), (1.1, 0.95), (1.1, 0.98)] {
+        let temperatures = [t, t, 0.6];
         for (name, first) in PROMPTS {
             for seed in [first, first + 10, first + 20] {
-                let h = hear(name, seed, &Sampling { temperatures, ..USUAL });
+                let h = hear(name, seed, &Sampling { temperatures, top_p });
                 let louder = measure::db(&h.made) - measure::db(&h.prompt);
                 let pace = notes_per_second(&h.made, h.rate) / notes_per_second(&h.prompt, h.rate);
-                println!("{temperatures:?} {name:12} seed {seed:2}: level {louder:+5.1} dB, notes × {pace:.2}");
+                println!("{t} {top_p} {name:12} seed {seed:2}: level {louder:+5.1} dB, notes × {pace:.2}");
             }
         }
     }

@@ -109,7 +109,11 @@ def training_notes(work: Path) -> list[str]:
     """What the checkpoints say about the training and its held-out figures, for the model card."""
     codec = torch.load(codec_path(work), map_location="cpu", weights_only=True)
     semantic = torch.load(work / "checkpoints" / "semantic.pt", map_location="cpu", weights_only=True)
-    notes = [f"Codec: {codec['step']} steps in {codec['spent'] / 60:.0f} minutes."]
+    trained = torch.load(work / "checkpoints" / "codec.pt", map_location="cpu", weights_only=True)
+    notes = [f"Codec: {trained['step']} steps in {trained['spent'] / 60:.0f} minutes."]
+    if codec_path(work).name != "codec.pt":
+        finish = f"{codec['step']} steps in {codec['spent'] / 60:.0f} minutes"
+        notes.append(f"Its decoder then learnt to play codes as the transformers write them: {finish}.")
     if codec["log"]:
         last = codec["log"][-1]
         for books in (8, 4):

@@ -50,8 +50,8 @@ def _chain(
         name,
         title,
         (
-            StagePreset("semantic", semantic, "semantic", 0, temperature=0.9, top_p=0.95),
-            StagePreset("coarse", coarse, "acoustic", 0, temperature=0.85, top_p=0.95, condition_stream="semantic"),
+            StagePreset("semantic", semantic, "semantic", 0, temperature=1.1, top_p=0.95),
+            StagePreset("coarse", coarse, "acoustic", 0, temperature=1.1, top_p=0.95, condition_stream="semantic"),
             StagePreset("fine", fine, "acoustic", fine.given, temperature=0.6, top_p=0.95),
         ),
     )
