@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from .checkpoint import Progress
+from .dataset import SOURCE_SHARES
 from .presets import Preset
 
 LICENSE = "CC-BY-SA-4.0"
@@ -26,6 +27,8 @@ def training_data(data: Path | None) -> list[str]:
     with (data / "midi" / "LICENSES.tsv").open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table, delimiter="\t"):
             source = row["path"].split("/")[0]
+            if source not in SOURCE_SHARES:
+                continue
             files[source] += 1
             seconds[source] += float(row["seconds"] or 0)
             licences.setdefault(source, set()).add(row["licence"].split(" (")[0])
