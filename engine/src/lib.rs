@@ -28,6 +28,7 @@ pub mod resample;
 pub mod runtime;
 pub mod sampler;
 pub mod seam;
+mod signals;
 pub mod spectral;
 mod stages;
 pub mod status;
