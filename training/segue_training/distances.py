@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .losses import magnitudes, mel_filters
+from .losses import mel_filters
 from .runtime import channels_of
+from .spectrum import hann
 
 REFERENCE_LEVEL_DBFS = -24.0
 """Both signals are scaled by what brings the original to this RMS, so that floors mean the same for every clip."""
 MEL_WINDOW, MEL_BANDS, MEL_FLOOR = 2048, 128, 1e-3
 STFT_WINDOWS, STFT_FLOOR = (4096, 2048, 1024, 512), 1e-4
+
+
+def magnitudes(audio: torch.Tensor, window: int) -> torch.Tensor:
+    """Sounds [B, N] → STFT magnitudes [B, T, window / 2 + 1] of an orthonormal transform, hops of a quarter window."""
+    spectrum = torch.stft(audio, window, window // 4, window=hann(window), center=True, return_complex=True)
+    return (spectrum.abs() / window**0.5).transpose(1, 2)
 
 
 def mel_distance(original: np.ndarray, decoded: np.ndarray, rate: int) -> float:

@@ -16,12 +16,12 @@ import soxr
 import torch
 
 from . import abx, cost, opus
-from .distances import reconstruction
+from .distances import magnitudes, reconstruction
 from .held_out import (
     HELD_OUT_PIANO, KNOWN_PIANO, RATE, Clip, Studio, opening, probe_clips, recordings, rendered_clips, stereo,
     validation_files,
 )
-from .losses import magnitudes, mel_filters
+from .losses import mel_filters
 from .midi import Note
 from .onsets import Transcriber, onset_f1
 from .probe import sounding_keys

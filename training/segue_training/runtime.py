@@ -48,8 +48,13 @@ def analyse(
     return np.stack([spectrum.real, spectrum.imag], axis=-1)[None].astype(np.float32)
 
 
+def known_frames(audio: np.ndarray, hop: int, analyses: list[dict[str, Any]]) -> int:
+    """How many frames of audio [N, …] are fully known: the furthest look-ahead of the analyses is within it."""
+    return max(0, (len(audio) - max(a["look_ahead"] for a in analyses)) // hop)
+
+
 def synthesise(spectrum: np.ndarray, samples: int, n_fft: int, hop: int, offset: int) -> np.ndarray:
-    """spectrum [1, S, n_fft/2 + 1, 2] → audio [samples] from sample 0 on."""
+    """spectrum [1, S, bins, 2] → audio [samples] from sample 0 on; bins that are not given are zero."""
     window = _hann(n_fft)
     pieces = np.fft.irfft(spectrum[0, ..., 0] + 1j * spectrum[0, ..., 1], n_fft) * np.sqrt(n_fft) * window
     added = np.zeros(len(pieces) * hop + n_fft)
@@ -206,10 +211,10 @@ class Pack:
         self.sample_rate = self.manifest["audio"]["sample_rate"]
         self.channels = self.manifest["audio"]["channels"]
         codec = self.manifest["codec"]
-        self._encoder = Stateful(self._session(codec["encoder"]["graph"]))
-        self._decoder = Stateful(self._session(codec["decoder"]["graph"]))
+        self.encoder = Stateful(self._session(codec["encoder"]["graph"]))
+        self.decoder = Stateful(self._session(codec["decoder"]["graph"]))
         semantic = self.manifest.get("semantic")
-        self._tokenizer = Stateful(self._session(semantic["graph"])) if semantic else None
+        self.tokenizer = Stateful(self._session(semantic["graph"])) if semantic else None
         self.stages = {stage["id"]: stage for stage in self.manifest["stage"]}
         self._sessions = {key: self._session(stage["graph"]) for key, stage in self.stages.items()}
 
@@ -232,33 +237,39 @@ class Pack:
     def encode(self, audio: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
         """Levelled audio [N] or [N, C] → codes [T, Q] of all frames that are fully known."""
         codec = self.manifest["codec"]
-        return self._tokens(self._encoder, audio, codec["hop"], codec["encoder"]["analysis"], "codes", at_once)
+        return self._tokens(self.encoder, audio, codec["hop"], codec["encoder"]["analysis"], "codes", at_once)
 
     def semantic(self, audio: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
         """Levelled audio [N] or [N, C] → semantic tokens [T] that are fully known."""
         described = self.manifest["semantic"]
-        assert self._tokenizer is not None
-        return self._tokens(self._tokenizer, audio, described["hop"], described["analysis"], "tokens", at_once)
+        assert self.tokenizer is not None
+        return self._tokens(self.tokenizer, audio, described["hop"], described["analysis"], "tokens", at_once)
+
+    def spectra(
+        self, audio: np.ndarray, hop: int, analyses: list[dict[str, Any]], frames: range | None = None
+    ) -> dict[str, np.ndarray]:
+        """What a graph with these analyses is fed of levelled audio [N] or [N, C]; all fully known frames by default."""
+        audio = channels_of(audio, self.channels)
+        frames = range(known_frames(audio, hop, analyses)) if frames is None else frames
+        return {f"spectrum_{i}": analyse(audio, hop, frames, **a) for i, a in enumerate(analyses)}
 
     def _tokens(
         self, graph: Stateful, audio: np.ndarray, hop: int, analyses: list[dict[str, Any]], name: str, at_once: int
     ) -> np.ndarray:
-        audio = channels_of(audio, self.channels)
-        frames = max(0, (len(audio) - max(a["look_ahead"] for a in analyses)) // hop)
+        frames = known_frames(audio, hop, analyses)
         graph.reset()
         found = []
         for begin in range(0, max(1, frames), at_once):
             some = range(begin, min(frames, begin + at_once))
-            spectra = {f"spectrum_{i}": analyse(audio, hop, some, **a) for i, a in enumerate(analyses)}
-            found.append(graph.run(**spectra)[name][0])
+            found.append(graph.run(**self.spectra(audio, hop, analyses, some))[name][0])
         return np.concatenate(found)
 
     def decode(self, codes: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
         """Codes [T, Q] → levelled audio, [T · hop] of a mono pack, [T · hop, 2] of a stereo one."""
         codec = self.manifest["codec"]
         syntheses = codec["decoder"]["synthesis"]
-        self._decoder.reset()
-        runs = [self._decoder.run(codes=codes[None, i : i + at_once]) for i in range(0, len(codes), at_once)]
+        self.decoder.reset()
+        runs = [self.decoder.run(codes=codes[None, i : i + at_once]) for i in range(0, len(codes), at_once)]
         heard = {"mid": np.zeros(len(codes) * codec["hop"]), "side": np.zeros(len(codes) * codec["hop"])}
         for index, synthesis in enumerate(syntheses):
             spectrum = np.concatenate([run[f"spectrum_{index}"] for run in runs], axis=1)
