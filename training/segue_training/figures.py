@@ -31,7 +31,6 @@ from .visqol import Visqol
 
 OPUS_KBPS = (6, 12, 24, 32)
 SETS = {"recordings": "recordings of an unseen piano", "rendered": "held-out pieces on the held-out piano"}
-PROBE_REACH_SECONDS = 0.08
 MEL_WINDOW, MEL_BANDS = 4096, 128
 
 
@@ -63,8 +62,8 @@ class Row:
     """Of each of `SETS`: mel_db, stft, si_sdr_db, si_sdr_mid_db, visqol, onset_f1"""
     abx: dict[str, tuple[float, float]] = field(default_factory=dict)
     """within_angle, within_identity, across_…: error and its standard error, 0 to 1"""
-    probe: dict[str, float] = field(default_factory=dict)
-    """frame and window: F1"""
+    probe: float | None = None
+    """F1"""
 
 
 @dataclass
@@ -324,9 +323,7 @@ def probe(
         train, test = [make(t) for t in learned], [make(t) for t in tokens["held_out"]]
         train_keys = [keys(clip.notes, len(found), frame) for clip, found in zip(material.probes, train, strict=True)]
         test_keys = [keys(notes, len(found), frame) for notes, found in zip(material.notes, test, strict=True)]
-        for name, reach in (("frame", 0), ("window", max(1, round(PROBE_REACH_SECONDS / frame)))):
-            data = (train, train_keys, test, test_keys)
-            row.probe[name] = probe_f1(*data, cardinality, reach, seed, amounts.probe_steps)
+        row.probe = probe_f1(train, train_keys, test, test_keys, cardinality, seed, amounts.probe_steps)
 
     for key, count in (("coarse", coarse_books(pack)), ("full", codec["codebooks"])):
         run(lambda t, count=count: t.codes[:, :count], codec["hop"], codec["cardinality"], rows[key])

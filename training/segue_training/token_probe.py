@@ -9,31 +9,23 @@ import torch.nn.functional as F
 
 from .probe import KEYS, f1
 
-STEPS, BATCH, LEARNING_RATE = 1500, 1024, 2e-2
+STEPS, BATCH, LEARNING_RATE = 1000, 1024, 2e-2
 """A thousand or more one-hot inputs, each seldom seen, need more steps than the few features of `probe.probe`."""
 
 
 class TokenProbe(nn.Module):
-    """A linear layer on the one-hot vectors of all tokens of a window of frames."""
+    """A linear layer on the one-hot vectors of all tokens of a frame."""
 
     def __init__(self, slots: int, cardinality: int) -> None:
         super().__init__()
         self.cardinality = cardinality
-        self.table = nn.EmbeddingBag(slots * (cardinality + 1), KEYS, mode="sum")
+        self.table = nn.EmbeddingBag(slots * cardinality, KEYS, mode="sum")
         self.bias = nn.Parameter(torch.full((KEYS,), -3.0))
         nn.init.zeros_(self.table.weight)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens [N, slots] → logits [N, 88]."""
-        return self.table(tokens + torch.arange(tokens.shape[1]) * (self.cardinality + 1)) + self.bias
-
-
-def windows(tokens: np.ndarray, reach: int, absent: int) -> torch.Tensor:
-    """Tokens [T, Q] → [T, (2 · reach + 1) · Q]: those of each frame and of `reach` on either side; `absent` where there
-    is none."""
-    padded = np.pad(tokens, ((reach, reach), (0, 0)), constant_values=absent)
-    shifted = [padded[i : i + len(tokens)] for i in range(2 * reach + 1)]
-    return torch.from_numpy(np.concatenate(shifted, axis=1).astype(np.int64))
+        return self.table(tokens + torch.arange(tokens.shape[1]) * self.cardinality) + self.bias
 
 
 def probe_f1(
@@ -42,12 +34,11 @@ def probe_f1(
     test: list[np.ndarray],
     test_keys: list[torch.Tensor],
     cardinality: int,
-    reach: int,
     seed: int,
     steps: int = STEPS,
 ) -> float:
     """Streams of tokens [T, Q] with the keys [T, 88] that sound → the micro F1 of a probe on the `test` streams."""
-    inputs, keys = torch.cat([windows(t, reach, cardinality) for t in train]), torch.cat(train_keys)
+    inputs, keys = _joined(train), torch.cat(train_keys)
     generator = torch.Generator().manual_seed(seed)
     probe = TokenProbe(inputs.shape[1], cardinality)
     optimiser = torch.optim.AdamW(probe.parameters(), LEARNING_RATE, weight_decay=0.0)
@@ -60,4 +51,8 @@ def probe_f1(
         optimiser.step()
         schedule.step()
     with torch.no_grad():
-        return f1(probe(torch.cat([windows(t, reach, cardinality) for t in test])), torch.cat(test_keys))
+        return f1(probe(_joined(test)), torch.cat(test_keys))
+
+
+def _joined(streams: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate(streams).astype(np.int64))
