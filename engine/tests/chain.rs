@@ -69,8 +69,9 @@ fn a_take_decodes_to_what_was_played() {
         let error: Vec<f32> = played.iter().zip(again).map(|(a, b)| a - b).collect();
         assert!(rms(&error) < rms(played) * 1e-4, "-80 dB: {} of {}", rms(&error), rms(played));
     }
-    // The prompt's left channel was twice as loud as its right one.
-    assert!((rms(&again[0]) / rms(&again[1]) - 2.0).abs() < 0.01);
+    // The tiny pack is stereo: the two channels are not one and the same. (Balance of mono packs: see signals.rs.)
+    let side: Vec<f32> = again[0].iter().zip(&again[1]).map(|(l, r)| l - r).collect();
+    assert!(rms(&side) > 1e-2 * rms(&again[0]));
 }
 
 #[test]
