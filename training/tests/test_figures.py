@@ -215,8 +215,9 @@ def test_visqol_of_the_same_and_of_noise(sound: np.ndarray) -> None:
     pytest.importorskip("visqol", reason="requirements-figures.txt is not installed")
     judge = Visqol()
     noise = np.random.default_rng(4).standard_normal(sound.shape)
-    same, near, far = (judge.score(sound, sound + level * noise) for level in (0.0, 0.0003, 0.02))
-    assert same > 4.6 and same > near + 0.2 and near > far + 0.2
+    # Up to here: beyond 60 dB below the sound it says 1.5 to 3.5 of anything.
+    same, near, far = (judge.score(sound, sound + level * noise) for level in (0.0, 0.0001, 0.0003))
+    assert same > 4.72 > near and near > far + 1
 
 
 def test_the_transcriber_hears_silence() -> None:
