@@ -28,7 +28,7 @@ CLIP_FRAMES = 150
 TARGET_DIM, TARGET_CODES, TARGET_BOOKS = 16, 1024, 2
 MASK_FRAMES, MASK_SHARE = 8, 0.4
 HORIZONS = (0, 6)
-CONTRAST_LAYER, CONTRAST_DIM, CONTRAST_FRAMES = 4, 64, 1200
+CONTRAST_LAYER, CONTRAST_FRAMES = 4, 1200
 CONTRAST_TEMPERATURE = 0.1
 CONTRAST_WEIGHT = 0.5
 NEIGHBOURS = 1
@@ -54,7 +54,7 @@ class MaskedPrediction(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.heads = nn.ModuleList(nn.Linear(config.dim, TARGET_BOOKS * TARGET_CODES) for _ in HORIZONS)
         self.contrast_norm = nn.LayerNorm(config.dim, elementwise_affine=False)
-        self.contrast = nn.Linear(config.dim, CONTRAST_DIM)
+        self.contrast = nn.Linear(config.dim, config.projected)
         self.register_buffer("mean", torch.zeros(bands))
         self.register_buffer("deviation", torch.ones(bands))
         self.register_buffer("projection", torch.randn(TARGET_BOOKS, bands, TARGET_DIM) / bands**0.5)
