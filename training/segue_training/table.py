@@ -24,6 +24,7 @@ from .runtime import Pack
 
 DEFAULT_PACK = Path(__file__).resolve().parents[2] / "assets/packs/first"
 SEED = 1
+EXACT, INAUDIBLE_DB = ("si_sdr_db", "si_sdr_mid_db"), 150
 TITLE = "# What the tokens keep\n"
 INTRODUCTION = f"""
 Written by `python -m segue_training.table`; a section per pack. All sounds are 48 kHz stereo; a pack is given them at its
@@ -48,7 +49,7 @@ own rate and channels, and its sound is brought back to 48 kHz stereo.
 
 def number(value: float | None, digits: int = 2) -> str:
     """A figure, or a dash."""
-    return "–" if value is None else "∞" if value > 150 else f"{value:.{digits}f}"
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def lines(heads: list[str], rows: list[list[str]]) -> str:
@@ -65,7 +66,8 @@ def reconstruction_table(found: Figures, name: str) -> str:
         got = row.sets.get(name)
         if got:
             keys = (("visqol", 2), ("mel_db", 2), ("stft", 3), ("si_sdr_db", 1), ("si_sdr_mid_db", 1), ("onset_f1", 3))
-            rows.append([row.name, number(row.kbps), *(number(got.get(key), digits) for key, digits in keys)])
+            shown = ["∞" if key in EXACT and got[key] > INAUDIBLE_DB else number(got.get(key), n) for key, n in keys]
+            rows.append([row.name, number(row.kbps), *shown])
     return lines(heads, rows)
 
 
