@@ -30,6 +30,7 @@ pub mod sampler;
 pub mod seam;
 mod signals;
 pub mod spectral;
+pub mod spectrum;
 mod stages;
 pub mod status;
 pub mod take;

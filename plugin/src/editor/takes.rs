@@ -123,13 +123,13 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     if renaming {
         return;
     }
-    let (icon, color, hint) = if take.kept {
+    let (icon, color, hint) = if take.stars > 0 {
         (Icon::StarFilled, theme::BRASS, "Marked as worth keeping. Click to unmark.")
     } else {
         (Icon::Star, if over || selected { theme::MUTED } else { theme::FAINT }, "Mark as worth keeping.")
     };
     if icon_button(ui, id.with("star"), star, icon, color, hint) {
-        acts.send(Command::Keep(take.id, !take.kept));
+        acts.send(Command::Stars(take.id, if take.stars > 0 { 0 } else { 5 }));
     }
     if (over || selected) && icon_button(ui, id.with("delete"), remove, Icon::Cross, theme::MUTED, "Delete this take.")
     {
