@@ -37,5 +37,6 @@ pub mod take;
 pub mod take_decoder;
 mod tokenizers;
 pub mod transport;
+mod try_it;
 pub mod waveform;
 pub mod worker;

@@ -7,8 +7,10 @@
 //! any two steps.
 
 mod commands;
+mod edits;
 mod export;
 mod listen;
+mod orders;
 mod performance;
 mod player;
 mod publish;
@@ -17,6 +19,7 @@ mod schedule;
 mod shelf;
 mod source;
 mod takes;
+mod timeline;
 
 pub use shelf::{Shelf, TakeShelf};
 
@@ -64,7 +67,6 @@ pub struct AudioEnds {
     pub capture: CaptureInput,
     /// Gives the continuation out.
     pub playback: PlaybackOutput,
-    running: bool,
 }
 
 /// What the audio thread says through both of its ends. Real-time safe throughout. Once a block, in this order:
@@ -74,12 +76,8 @@ impl AudioEnds {
     /// The host's transport at the first frame of the block that is pushed next. Say it before every block: starts,
     /// stops, relocations and changes of tempo are noticed here.
     pub fn transport(&mut self, transport: Transport) {
-        let started = transport.playing && !self.running;
-        self.running = transport.playing;
-        if started {
-            self.playback.transport_started(self.capture.clock());
-            self.capture.transport_started(0, transport);
-        }
+        self.playback.transport(self.capture.clock(), transport);
+        self.capture.transport(transport);
     }
 
     /// The sustain pedal (MIDI CC 64) moved `frame` frames into the block that is pushed next; down is 64–127. A
@@ -183,7 +181,7 @@ impl Engine {
         let live = Box::new(Live { capture, playback, sample_rate, offline });
         // A worker that is gone drops its ends, and the audio thread notices by getting nothing.
         let _ = self.lifecycle.send(Lifecycle::Activate(live));
-        AudioEnds { capture: capture_in, playback: playback_out, running: false }
+        AudioEnds { capture: capture_in, playback: playback_out }
     }
 
     /// The host has stopped processing.

@@ -39,6 +39,8 @@ impl Default for Fake {
 
 struct FakeMusic {
     fake: Fake,
+    /// Samples before the continuation.
+    prompt: usize,
     made: usize,
     step: usize,
     seed: u64,
@@ -47,10 +49,13 @@ struct FakeMusic {
 struct FakeDecode {
     next: usize,
     end: usize,
+    seed: u64,
 }
 
-fn chunk(from: usize, frames: usize) -> [Vec<f32>; 2] {
-    let left: Vec<f32> = (from..from + frames).map(note).collect();
+/// Seeds from 10 000 on play upside down, so that takes can be told apart.
+fn chunk(seed: u64, from: usize, frames: usize) -> [Vec<f32>; 2] {
+    let sign = if seed < 10_000 { 1.0 } else { -1.0 };
+    let left: Vec<f32> = (from..from + frames).map(|n| note(n) * sign).collect();
     [left.clone(), left]
 }
 
@@ -78,11 +83,21 @@ impl Source for Fake {
         if let Prompt::Audio(prompt) = prompt {
             assert!(prompt.iter().flatten().all(|s| s.is_finite()));
         }
-        Ok(Box::new(FakeMusic { fake: self.clone(), made: 0, step: 0, seed }))
+        let prompt = match prompt {
+            Prompt::Audio(_) => 0,
+            Prompt::Take(take) => take.prompt_samples,
+            Prompt::Further(take) => take.prompt_samples + take.continuation_samples,
+        };
+        Ok(Box::new(FakeMusic { fake: self.clone(), prompt, made: 0, step: 0, seed }))
     }
     fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>> {
-        let end = if part == Part::Prompt { take.prompt_samples } else { take.continuation_samples };
-        Ok(Box::new(FakeDecode { next: 0, end }))
+        let whole = take.prompt_samples + take.continuation_samples;
+        let (next, end) = match part {
+            Part::Prompt => (0, take.prompt_samples),
+            Part::Continuation => (take.prompt_samples, whole),
+            Part::Whole => (0, whole),
+        };
+        Ok(Box::new(FakeDecode { next, end, seed: take.provenance.seed }))
     }
 }
 
@@ -100,12 +115,12 @@ impl Music for FakeMusic {
         if self.fake.speed.is_finite() {
             std::thread::sleep(Duration::from_secs_f64(CHUNK as f64 / f64::from(PACK_RATE) / self.fake.speed));
         }
-        let chunk = chunk(self.made, CHUNK);
+        let chunk = chunk(self.seed, self.prompt + self.made, CHUNK);
         self.made += CHUNK;
         Ok(chunk)
     }
-    fn stage_frames(&self) -> Vec<(String, usize)> {
-        vec![("semantic".into(), self.made / 960)]
+    fn ribbons(&self, _most: usize) -> Vec<(String, usize, Arc<[u16]>)> {
+        vec![("semantic".into(), self.made / 960, Arc::default())]
     }
     fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
         let provenance = Provenance {
@@ -123,7 +138,7 @@ impl Music for FakeMusic {
             provenance,
             semantic: Tokens::new(1),
             acoustic: Tokens::new(1),
-            prompt_samples: 0,
+            prompt_samples: self.prompt,
             continuation_samples: self.made,
             sample_rate: PACK_RATE,
             gain: [1.0, 1.0],
@@ -135,7 +150,7 @@ impl Decode for FakeDecode {
     fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>> {
         let frames = CHUNK.min(self.end - self.next);
         self.next += frames;
-        Ok((frames > 0).then(|| chunk(self.next - frames, frames)))
+        Ok((frames > 0).then(|| chunk(self.seed, self.next - frames, frames)))
     }
 }
 
@@ -388,7 +403,7 @@ fn takes_are_restored_without_generating() {
     let fake = Fake::default();
     let mut host = Host::new(&fake, PACK_RATE, false);
     let music = |id, hash: &str| {
-        let mut take = FakeMusic { fake: fake.clone(), made: 48_000, step: 0, seed: 5 }.take(
+        let mut take = FakeMusic { fake: fake.clone(), prompt: 0, made: 48_000, step: 0, seed: 5 }.take(
             TakeId(id),
             format!("Take {id}"),
             &Sampling::default(),
@@ -488,8 +503,7 @@ fn an_armed_continuation_waits_for_the_transport() {
     host.seconds(1.0);
     assert!(host.out.iter().all(|s| *s == 0.0));
     let start = host.ends.capture.clock();
-    host.ends.playback.transport_started(start);
-    host.ends.capture.transport_started(0, Transport::default());
+    host.ends.transport(Transport { playing: true, ..Transport::default() });
     host.seconds(1.0);
     assert_eq!(host.out[start as usize + 10_000], note(10_000));
 }
