@@ -23,7 +23,7 @@ impl Worker {
             Command::Undo => self.undo(),
             Command::Redo => self.redo(),
             Command::Select(id) => self.select(id),
-            Command::Play => self.play_selected(0),
+            Command::Play => self.play_selected(None),
             Command::Locate(seconds) => self.locate(seconds),
             Command::Stop => self.stop_playing(),
             Command::Delete(id) => self.delete(id),

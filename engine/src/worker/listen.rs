@@ -32,7 +32,7 @@ impl Worker {
             match event {
                 Event::Trigger { clock, transport } => self.trigger(clock, transport),
                 Event::Transport { clock, transport } => self.transport(clock, transport),
-                Event::Play { clock } => self.play_selected(clock),
+                Event::Play { clock } => self.play_selected(Some(clock)),
                 Event::Stop { .. } => self.stop_playing(),
                 Event::Gap { .. } => continue,
             }
@@ -219,18 +219,18 @@ impl Worker {
         Ok(())
     }
 
-    /// Plays the selected take; offline exactly from `clock`, else as soon as it can be.
-    pub(super) fn play_selected(&mut self, clock: u64) {
+    /// Plays the selected take; offline exactly from `clock` if it was asked for on the sample clock, else as soon as it
+    /// can be.
+    pub(super) fn play_selected(&mut self, clock: Option<u64>) {
         let Some(id) = self.selected() else {
             self.dirty = true;
             self.notice = Some("There is no take to play yet.".into());
             return;
         };
-        let offline = self.live.as_ref().is_some_and(|live| live.offline);
-        let start = if offline { Start::At(clock) } else { Start::Now };
-        if self.request(id, Entry::Beginning(start))
+        let exactly = clock.filter(|_| self.live.as_ref().is_some_and(|live| live.offline));
+        if self.request(id, Entry::Beginning(exactly.map_or(Start::Now, Start::At)))
             && let Some(live) = &mut self.live
-            && offline
+            && let Some(clock) = exactly
         {
             live.playback.set_due_from(clock);
         }

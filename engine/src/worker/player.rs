@@ -47,6 +47,11 @@ impl Player {
         self.current.is_some_and(|c| c.prompt)
     }
 
+    /// Whether what plays has been handed over to its end, so that something else may be fed.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.current.is_none_or(|c| c.next >= c.period)
+    }
+
     /// What shall play, once it can.
     pub(super) fn requested(&self) -> Option<TakeId> {
         self.request.map(|r| r.0)

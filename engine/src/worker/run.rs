@@ -240,7 +240,8 @@ impl Worker {
             performance.measure(now);
             self.ttfa_ms = performance.ttfa_ms.or(self.ttfa_ms);
         }
-        if !performance.begun {
+        // A prompt that is heard before it must have been handed over whole.
+        if !performance.begun && (!self.player.plays_prompt() || self.player.is_handed_over()) {
             // The segment must be seen a block before it is due.
             let margin = live.playback.block() + u64::from(live.sample_rate) / 200;
             let mode = controls.start_mode();

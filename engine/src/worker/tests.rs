@@ -11,12 +11,15 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+mod takes;
+mod time;
+
 const PACK_RATE: u32 = 24_000;
 const CHUNK: usize = 1_920;
 
 /// What the pretended pack plays: exact, and never 0.
 fn note(n: usize) -> f32 {
-    0.25 + (n % 50_000) as f32 / 131_072.0
+    0.25 + (n % 200_000) as f32 / 524_288.0
 }
 
 /// Makes [`note`]s at a chosen speed.
@@ -164,6 +167,8 @@ struct Host {
     /// What is played into it.
     input: fn(u64) -> f32,
     realtime: Option<(Instant, u64)>,
+    /// What the host's transport says at a frame.
+    song: Option<fn(u64, u32) -> Transport>,
 }
 
 const PLAY: fn(u64) -> f32 = |n| ((n as f32) * 0.05).sin() * 0.5;
@@ -177,14 +182,17 @@ impl Host {
         let fake = fake.clone();
         let engine = Engine::spawn_with(config, move || Box::new(fake));
         let ends = engine.activate(Activation { sample_rate: rate, offline });
-        Self { engine, ends, rate, offline, out: Vec::new(), input: PLAY, realtime: None }
+        Self { engine, ends, rate, offline, out: Vec::new(), input: PLAY, realtime: None, song: None }
     }
 
     fn block(&mut self, frames: usize) {
         let clock = self.ends.capture.clock();
         let mut left: Vec<f32> = (clock..clock + frames as u64).map(self.input).collect();
         let mut right = left.clone();
-        self.ends.capture.push_block(&[&left, &right]);
+        if let Some(song) = self.song {
+            self.ends.transport(song(clock, self.rate));
+        }
+        self.ends.push_block(&[&left, &right]);
         if self.offline {
             let began = Instant::now();
             while !self.ends.playback.ready(self.ends.capture.sent(), clock, frames, false) {
@@ -214,8 +222,10 @@ impl Host {
     }
 
     fn trigger(&mut self, frame: usize) -> usize {
-        self.ends.capture.trigger(frame, Transport::default());
-        self.ends.capture.clock() as usize + frame
+        let clock = self.ends.capture.clock() + frame as u64;
+        let transport = self.song.map(|song| song(clock, self.rate)).unwrap_or_default();
+        self.ends.capture.trigger(frame, transport);
+        clock as usize
     }
 
     fn send(&self, command: Command) {
@@ -233,9 +243,53 @@ impl Host {
             if until(&status) {
                 return status;
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "{what}: {status:?}");
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{what}: {:.1500}",
+                format!("{:?}", Status { listening: Default::default(), takes: Vec::new(), ..status })
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Runs on, faster than real time, until something is so.
+    fn until(&mut self, what: &str, mut until: impl FnMut(&Status) -> bool) -> Status {
+        let began = Instant::now();
+        loop {
+            let status = self.status();
+            if until(&status) {
+                return status;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "{what}: {:.1500}",
+                format!("{:?}", Status { listening: Default::default(), takes: Vec::new(), ..status })
+            );
+            self.block(480);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A take of this seed and length, made and stopped.
+    fn take(&mut self, seed: u32, seconds: f32) -> TakeId {
+        let before = self.status().takes.len();
+        self.engine.controls.seed.store(seed, Relaxed);
+        self.engine.controls.length_seconds.set(seconds);
+        self.trigger(0);
+        let status = self.until("made", |s| s.takes.len() == before + 1 && s.generating.is_none());
+        self.send(Command::Stop);
+        self.until("stopped", |s| s.playing.is_none());
+        for _ in 0..5 {
+            self.block(480);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.out.fill(0.0);
+        status.takes[0].id
+    }
+
+    /// The first frame that is heard from `from` on.
+    fn first(&self, from: usize) -> usize {
+        from + self.out[from..].iter().position(|s| *s != 0.0).expect("heard")
     }
 
     fn ready(&self) {
