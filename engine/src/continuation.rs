@@ -74,7 +74,7 @@ impl Continuation {
         }
         let (decoder, matched) = warm_up(&models, &streams.acoustic, frames, Some(&signals.mid))?;
         let gain = level.balance.map(|b| b * matched / level.gain);
-        Self::begin(models, streams, decoder, signals.len(), gain, seed)
+        Self::begin(models, streams, decoder, frames, signals.len(), gain, seed)
     }
 
     /// Continues a take's prompt once more, from its tokens: another seed gives another continuation of the same
@@ -101,14 +101,49 @@ impl Continuation {
             return Err(Error::Request(format!("take {:?} holds no prompt", take.name)));
         }
         let (decoder, _) = warm_up(&models, &streams.acoustic, frames, None)?;
-        Self::begin(models, streams, decoder, take.prompt_samples, take.gain, seed)
+        Self::begin(models, streams, decoder, frames, take.prompt_samples, take.gain, seed)
     }
 
-    /// Fills every stage's cache with the prompt's tokens.
+    /// Goes on from a take's end: its tokens, prompt and continuation, are the prompt (as many of them as the stages
+    /// remember), and nothing is encoded again. The first sample ever returned is the one right after the take's last.
+    ///
+    /// # Errors
+    /// As [`Self::prefill_take`].
+    pub fn prefill_further(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
+        check_take(&models, take)?;
+        let manifest = models.manifest();
+        let (codec, semantic) = (&manifest.codec, manifest.semantic.as_ref());
+        // Whole frames of both streams go.
+        let unit = semantic.map_or(codec.hop, |s| codec.hop * s.hop / gcd(codec.hop, s.hop));
+        let memory =
+            manifest.stages.iter().filter_map(|s| Some(s.context * manifest.hop(s.writes)?)).max().unwrap_or(0);
+        let end = take.prompt_samples + take.continuation_samples;
+        let cut = end.saturating_sub(memory) / unit * unit;
+        let mut streams = Streams { semantic: take.semantic.clone(), acoustic: take.acoustic.clone() };
+        let first = (cut / codec.hop * codec.codebooks).min(streams.acoustic.ids.len());
+        streams.acoustic.ids.drain(..first);
+        if let Some(semantic) = semantic {
+            let first = (cut / semantic.hop).min(streams.semantic.ids.len());
+            streams.semantic.ids.drain(..first);
+        }
+        let prompt = end - cut;
+        // Of the frames there are, those have been heard whose samples all lie before the end.
+        let lead = -models.new_decoder(0)?.position();
+        let heard = ((prompt as isize + lead) / codec.hop as isize).max(0) as usize;
+        let heard = heard.min(streams.acoustic.frames());
+        if heard == 0 {
+            return Err(Error::Request(format!("take {:?} is too short to go on from", take.name)));
+        }
+        let (decoder, _) = warm_up(&models, &streams.acoustic, heard, None)?;
+        Self::begin(models, streams, decoder, heard, prompt, take.gain, seed)
+    }
+
+    /// Fills every stage's cache with the prompt's tokens, of which the decoder has had the first `decoded` acoustic frames.
     fn begin(
         models: Arc<Models>,
         streams: Streams,
         decoder: Decoder,
+        decoded: usize,
         prompt: usize,
         gain: [f32; 2],
         seed: u64,
@@ -126,7 +161,7 @@ impl Continuation {
             stages: running,
             decoder,
             decoding: Duration::ZERO,
-            decoded: streams.acoustic.frames(),
+            decoded,
             prompt,
             made: 0,
             gain,
@@ -240,6 +275,19 @@ impl Continuation {
         self.stages.iter().map(of).collect()
     }
 
+    /// For each stage, in the pack's order: its id, the frames it has made, and the first codebook of the latest of them,
+    /// at most `most`.
+    #[must_use]
+    pub fn ribbons(&self, most: usize) -> Vec<(String, usize, Arc<[u16]>)> {
+        let of = |s: &Running| {
+            let tokens = self.streams.of(s.spec.writes);
+            let from = s.prompt_frames.max(s.frames.saturating_sub(most));
+            let book = (from..s.frames).map(|t| tokens.frame(t)[s.spec.first_codebook]);
+            (s.spec.id.clone(), s.frames - s.prompt_frames, book.collect())
+        };
+        self.stages.iter().map(of).collect()
+    }
+
     /// Everything made so far as a take. `sampling` is used for the provenance if nothing has been made yet.
     #[must_use]
     pub fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
@@ -270,6 +318,10 @@ impl Continuation {
             gain: self.gain,
         }
     }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// A decoder that has just decoded frame `frames − 1`, and the factor by which the end of the prompt came out too soft.

@@ -38,5 +38,6 @@ pub mod take_decoder;
 mod token_text;
 mod tokenizers;
 pub mod transport;
+mod try_it;
 pub mod waveform;
 pub mod worker;

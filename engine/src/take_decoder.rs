@@ -70,6 +70,14 @@ impl TakeDecoder {
         Self::of(models, take, 0..take.prompt_samples)
     }
 
+    /// Prompt and continuation, without a seam.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn whole(models: &Models, take: &Take) -> Result<Self> {
+        Self::of(models, take, 0..take.prompt_samples.saturating_add(take.continuation_samples))
+    }
+
     fn of(models: &Models, take: &Take, wanted: Range<usize>) -> Result<Self> {
         check_take(models, take)?;
         let hop = models.manifest().codec.hop;
