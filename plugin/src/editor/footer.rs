@@ -12,18 +12,18 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, acts: &mut Acts) {
     let painter = ui.painter().clone();
     let status = view.status;
     let (word, color) = match status.activity {
-        Activity::Asleep => ("Asleep", theme::FAINT),
-        Activity::Loading => ("Loading", theme::SLATE),
-        Activity::Ready if status.playing.is_some() => ("Playing", theme::BRASS),
-        Activity::Ready => ("Ready", Color32::from_rgb(0x8f, 0xb9, 0x8a)),
-        Activity::Recording => ("Recording", theme::ALERT),
-        Activity::Prefilling => ("Reading", theme::BRASS),
-        Activity::Generating => ("Continuing", theme::BRASS),
-        Activity::Unable => ("Not able to continue", theme::ALERT),
+        Activity::Asleep => ("Asleep", theme::faint()),
+        Activity::Loading => ("Loading", theme::slate()),
+        Activity::Ready if status.playing.is_some() => ("Playing", theme::brass()),
+        Activity::Ready => ("Ready", theme::good()),
+        Activity::Recording => ("Recording", theme::alert()),
+        Activity::Prefilling => ("Reading", theme::brass()),
+        Activity::Generating => ("Continuing", theme::brass()),
+        Activity::Unable => ("Not able to continue", theme::alert()),
     };
     painter.circle_filled(pos2(rect.left() + 4.0, rect.center().y), 3.5, color);
     let start = rect.with_min_x(rect.left() + 15.0);
-    let (activity, _) = text_in(&painter, start, Align2::LEFT_CENTER, word, theme::medium(SMALL), theme::TEXT);
+    let (activity, _) = text_in(&painter, start, Align2::LEFT_CENTER, word, theme::medium(SMALL), theme::text());
     let mut facts: Vec<String> = Vec::new();
     let mut hint = String::new();
     if let Some(pack) = &status.pack {
@@ -96,11 +96,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, acts: &mut Acts) {
         facts.pop();
     }
     let facts = facts.join("  ·  ");
-    let (place, _) = text_in(&painter, room, Align2::LEFT_CENTER, &facts, theme::font(SMALL), theme::MUTED);
+    let (place, _) = text_in(&painter, room, Align2::LEFT_CENTER, &facts, theme::font(SMALL), theme::muted());
     ui.interact(place, Id::unique("segue facts"), Sense::hover()).on_hover_text(hint);
     if !notice.is_empty() {
         let room = Rect::from_min_max(pos2(place.right() + 24.0, rect.top()), pos2(right, rect.bottom()));
-        text_in(&painter, room, Align2::RIGHT_CENTER, notice, theme::font(SMALL), theme::TEXT);
+        text_in(&painter, room, Align2::RIGHT_CENTER, notice, theme::font(SMALL), theme::text());
         ui.interact(room, Id::unique("segue notice"), Sense::hover()).on_hover_text(notice);
     }
 }

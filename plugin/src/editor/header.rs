@@ -20,7 +20,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
         Align2::LEFT_CENTER,
         "Segue",
         theme::mark(31.0),
-        theme::TEXT,
+        theme::text(),
     );
 
     let narrow = rect.width() < 760.0;
@@ -29,7 +29,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
     painter.vline(
         mark.right() + 11.0,
         title.center().y - 12.0..=title.center().y + 12.0,
-        Stroke::new(1.0, theme::LINE),
+        Stroke::new(1.0, theme::line()),
     );
     match view.shown() {
         Some(take) => {
@@ -37,9 +37,9 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
             if view.status.selected == Some(take.id) {
                 let star = pos2(title.left() + 8.0, title.center().y);
                 let (icon, color, hint) = if take.kept {
-                    (Icon::StarFilled, theme::BRASS, "Marked as worth keeping. Click to unmark.")
+                    (Icon::StarFilled, theme::brass(), "Marked as worth keeping. Click to unmark.")
                 } else {
-                    (Icon::Star, theme::MUTED, "Mark this take as worth keeping.")
+                    (Icon::Star, theme::muted(), "Mark this take as worth keeping.")
                 };
                 if super::widgets::icon_button(ui, Id::unique("segue header star"), star, icon, color, hint) {
                     acts.send(Command::Keep(take.id, !take.kept));
@@ -54,10 +54,10 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
                 Align2::LEFT_CENTER,
                 &take.name,
                 theme::medium(15.0),
-                theme::TEXT,
+                theme::text(),
             );
             let rest = title.with_min_x(name.right() + 10.0).translate(vec2(0.0, 1.0));
-            text_in(&painter, rest, Align2::LEFT_CENTER, &facts, theme::font(SMALL), theme::MUTED);
+            text_in(&painter, rest, Align2::LEFT_CENTER, &facts, theme::font(SMALL), theme::muted());
             ui.interact(name.union(rest.with_max_x(name.right() + 90.0)), Id::unique("segue title"), Sense::hover())
                 .on_hover_text(format!(
                     "{}\n{} of continuation, seed {}\nIdeas {:.2}, Touch {:.2}, Detail {:.2}\nMade with {}",
@@ -77,7 +77,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
                 Align2::LEFT_CENTER,
                 if view.busy() { "New take" } else { "No take yet" },
                 theme::font(BODY),
-                theme::MUTED,
+                theme::muted(),
             );
         }
     }
@@ -85,13 +85,13 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
     // What comes in: the last seconds as a strip, the level beside it.
     let level = Rect::from_min_size(pos2(input.right() - 150.0, input.center().y - 12.0), vec2(150.0, 24.0));
     let strip = Rect::from_min_max(pos2(input.left(), level.top()), pos2(level.left() - 12.0, level.bottom()));
-    painter.rect_filled(strip, 5.0, theme::PANEL);
+    painter.rect_filled(strip, 5.0, theme::panel());
     if view.status.listening.is_empty() {
-        text_in(&painter, strip, Align2::CENTER_CENTER, "not listening", theme::font(SMALL), theme::FAINT);
+        text_in(&painter, strip, Align2::CENTER_CENTER, "not listening", theme::font(SMALL), theme::faint());
     } else {
         let gain = timeline::gain_of(&[&view.status.listening]);
         timeline::bars(&painter, strip.shrink2(vec2(5.0, 3.0)), &view.status.listening, gain, |_| {
-            theme::dim(theme::SLATE, 0.8)
+            theme::dim(theme::slate(), 0.8)
         });
     }
     ui.interact(strip, Id::unique("segue strip"), Sense::hover()).on_hover_text(format!(
@@ -99,17 +99,17 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
         seconds(view.prompt_seconds)
     ));
     let words = level.with_max_y(level.center().y + 2.0);
-    text_in(&painter, words, Align2::LEFT_CENTER, "Input", theme::font(SMALL), theme::MUTED);
+    text_in(&painter, words, Align2::LEFT_CENTER, "Input", theme::font(SMALL), theme::muted());
     let hold = desk.input.hold;
     let text = if hold > 1e-3 {
         format!("{:.0} dB", 20.0 * hold.log10()).replace("-0 dB", "0 dB").replace('-', "−")
     } else {
         "−∞ dB".into()
     };
-    let color = if hold > 1.0 { theme::ALERT } else { theme::MUTED };
+    let color = if hold > 1.0 { theme::alert() } else { theme::muted() };
     text_in(&painter, words, Align2::RIGHT_CENTER, &text, theme::font(SMALL), color);
     let bar = Rect::from_min_max(pos2(level.left(), level.bottom() - 7.0), pos2(level.right(), level.bottom() - 2.0));
-    meter(&painter, bar, desk.input, theme::SLATE);
+    meter(&painter, bar, desk.input, theme::slate());
     ui.interact(level, Id::unique("segue level"), Sense::hover())
         .on_hover_text("Peak level of the input, −60 to +6 dB, before the input level control.");
 }
@@ -132,8 +132,8 @@ impl Banner {
             ui.painter().layout_job(job)
         };
         Self {
-            what: lay(&problem.what, theme::medium(BODY), theme::TEXT),
-            remedy: lay(&problem.remedy, theme::font(BODY), egui::Color32::from_rgb(0xe9, 0xc8, 0xb8)),
+            what: lay(&problem.what, theme::medium(BODY), theme::text()),
+            remedy: lay(&problem.remedy, theme::font(BODY), theme::alert_text()),
             most,
         }
     }
@@ -150,17 +150,17 @@ impl Banner {
 
     /// Draws it.
     pub(super) fn show(self, ui: &mut Ui, rect: Rect) {
-        ui.painter().rect_filled(rect, 8.0, theme::ALERT_PAPER);
+        ui.painter().rect_filled(rect, 8.0, theme::alert_paper());
         let bar = Rect::from_min_size(rect.min, vec2(4.0, rect.height()));
-        ui.painter().rect_filled(bar, egui::CornerRadius { nw: 8, sw: 8, ne: 0, se: 0 }, theme::ALERT);
-        Icon::Alert.paint(ui.painter(), pos2(rect.left() + 24.0, rect.top() + BANNER_INSET.y + 9.0), 8.0, theme::ALERT);
+        ui.painter().rect_filled(bar, egui::CornerRadius { nw: 8, sw: 8, ne: 0, se: 0 }, theme::alert());
+        Icon::Alert.paint(ui.painter(), pos2(rect.left() + 24.0, rect.top() + BANNER_INSET.y + 9.0), 8.0, theme::alert());
         let inner = Rect::from_min_max(rect.min + BANNER_INSET, rect.max - vec2(10.0, BANNER_INSET.y));
         let mut child = ui.new_child(egui::UiBuilder::new().max_rect(inner).id_salt("segue banner"));
         egui::ScrollArea::vertical().auto_shrink(false).show(&mut child, |ui| {
             let (room, _) = ui.allocate_exact_size(vec2(inner.width() - 10.0, self.content()), Sense::hover());
             let below = room.min + vec2(0.0, self.what.size().y + 3.0);
-            ui.painter().galley(room.min, self.what, theme::TEXT);
-            ui.painter().galley(below, self.remedy, theme::TEXT);
+            ui.painter().galley(room.min, self.what, theme::text());
+            ui.painter().galley(below, self.remedy, theme::text());
         });
     }
 }

@@ -263,7 +263,7 @@ impl App {
 impl NiceEguiApp for App {
     fn build(&mut self, ctx: egui::Context, gui: GuiContext, frame: &mut Frame) -> Result<(), baseview::HandlerError> {
         theme::install(&ctx);
-        frame.set_clear_color(theme::PAPER.into());
+        frame.set_clear_color(theme::paper().into());
         self.gui = Some(gui);
         self.drawn = None;
         Ok(())
@@ -364,7 +364,7 @@ fn export_name(name: &str, seed: u64) -> String {
 /// Draws the whole editor.
 fn draw(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let all = ui.max_rect();
-    ui.painter().rect_filled(all, 0.0, theme::PAPER);
+    ui.painter().rect_filled(all, 0.0, theme::paper());
     shortcuts(ui, view, desk, acts);
 
     let margin = if all.width() < 780.0 { 16.0 } else { 20.0 };

@@ -155,9 +155,9 @@ fn capture(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut
     desk.pressed = ui.input(|input| input.pointer.primary_down()) && (desk.pressed || pressed);
     let lit = ready && response.hovered();
     let (fill, ink, less) = match (ready, lit) {
-        (true, false) => (theme::BRASS, theme::ON_BRASS, Color32::from_rgb(0x58, 0x40, 0x1c)),
-        (true, true) => (theme::BRASS_LIT, theme::ON_BRASS, Color32::from_rgb(0x58, 0x40, 0x1c)),
-        (false, _) => (theme::RAISED, theme::MUTED, theme::MUTED),
+        (true, false) => (theme::accent(), theme::on_accent(), theme::on_accent_less()),
+        (true, true) => (theme::accent_lit(), theme::on_accent(), theme::on_accent_less()),
+        (false, _) => (theme::raised(), theme::muted(), theme::muted()),
     };
     let below = match view.status.activity {
         Activity::Asleep => "waiting for the host".to_owned(),
@@ -185,12 +185,12 @@ fn cancel(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: &mut Acts
         acts.send(Command::Cancel);
     }
     let painter = ui.painter();
-    painter.rect_filled(rect, 10.0, if response.hovered() { theme::LIFTED } else { theme::RAISED });
+    painter.rect_filled(rect, 10.0, if response.hovered() { theme::lifted() } else { theme::raised() });
     let progress = view.status.progress.as_ref();
     let share = progress.and_then(|progress| Some((progress.seconds / progress.total_seconds?).clamp(0.0, 1.0) as f32));
     if let Some(share) = share {
         let done = painter.with_clip_rect(rect.with_max_x(rect.left() + rect.width() * share));
-        done.rect_filled(rect, 10.0, theme::RAISED.lerp_to_gamma(theme::BRASS, 0.38));
+        done.rect_filled(rect, 10.0, theme::raised().lerp_to_gamma(theme::brass(), 0.38));
     }
     let below = match (view.status.activity, progress) {
         (Activity::Recording, _) => format!("recording {}", seconds(view.prompt_seconds)),
@@ -201,7 +201,7 @@ fn cancel(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: &mut Acts
         _ => "reading what you played…".to_owned(),
     };
     focus_ring(ui, &response, rect, 10.0);
-    words(ui, rect, "Cancel", theme::TEXT, &below, theme::TEXT);
+    words(ui, rect, "Cancel", theme::text(), &below, theme::text());
     super::widgets::describe(&response, true, "Cancel");
     response
         .on_hover_cursor(CursorIcon::PointingHand)
@@ -233,7 +233,7 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
             Align2::LEFT_CENTER,
             name,
             theme::font(SMALL),
-            theme::MUTED,
+            theme::muted(),
         );
         field(ui, value, control, name, hint, desk, acts);
     };
@@ -260,7 +260,7 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
         let seed = view.control(Key::Seed);
         let steps = seed.steps.unwrap_or(9999).max(1);
         if seed.index() as u64 == take.seed {
-            text_in(ui.painter(), below, Align2::RIGHT_CENTER, "as in this take", theme::font(SMALL), theme::MUTED);
+            text_in(ui.painter(), below, Align2::RIGHT_CENTER, "as in this take", theme::font(SMALL), theme::muted());
         } else if take.seed <= steps as u64
             && link(
                 ui,
@@ -284,7 +284,7 @@ fn levels(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut 
         control: view.control(Key::Dry),
         name: "Input",
         hint: "How loud your playing passes through.",
-        color: theme::SLATE,
+        color: theme::slate(),
         needle: desk.input,
     };
     input.show(ui, place(0.0), desk, acts);
@@ -292,7 +292,7 @@ fn levels(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut 
         control: view.control(Key::Wet),
         name: "Continuation",
         hint: "How loud Segue plays.",
-        color: theme::BRASS,
+        color: theme::brass(),
         needle: desk.wet,
     };
     wet.show(ui, place(1.0), desk, acts);

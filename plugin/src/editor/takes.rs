@@ -16,9 +16,9 @@ const GAP: f32 = 8.0;
 pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let takes = &view.status.takes;
     if takes.is_empty() {
-        ui.painter().rect_stroke(rect, 8.0, Stroke::new(1.0, theme::RAISED), StrokeKind::Inside);
+        ui.painter().rect_stroke(rect, 8.0, Stroke::new(1.0, theme::raised()), StrokeKind::Inside);
         let words = "Takes appear here, newest first. They are kept with your project.";
-        text_in(ui.painter(), rect.shrink(12.0), Align2::CENTER_CENTER, words, theme::font(BODY), theme::MUTED);
+        text_in(ui.painter(), rect.shrink(12.0), Align2::CENTER_CENTER, words, theme::font(BODY), theme::muted());
         return;
     }
     // The scroll bar comes below the cards, not over them.
@@ -53,8 +53,8 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     }
 
     let painter = ui.painter().clone();
-    painter.rect_filled(card, 8.0, if selected || over { theme::RAISED } else { theme::PANEL });
-    let alive = |color| if take.playable { color } else { theme::FAINT };
+    painter.rect_filled(card, 8.0, if selected || over { theme::raised() } else { theme::panel() });
+    let alive = |color| if take.playable { color } else { theme::faint() };
     if !take.continuation.is_empty() && card.height() > 58.0 {
         let strip = Rect::from_min_max(pos2(card.left() + 10.0, card.bottom() - 18.0), card.max - vec2(10.0, 5.0));
         let made = match view.status.progress.as_ref().filter(|_| making) {
@@ -63,12 +63,12 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
             }
             None => 1.0,
         };
-        let color = theme::dim(alive(theme::BRASS), if selected || playing { 0.85 } else { 0.5 });
+        let color = theme::dim(alive(theme::brass()), if selected || playing { 0.85 } else { 0.5 });
         let grown = strip.with_max_x(strip.left() + strip.width() * made);
         bars(&painter, grown, &take.continuation, gain_of(&[&take.continuation]), |_| color);
     }
     if selected {
-        painter.rect_stroke(card, 8.0, Stroke::new(1.5, theme::BRASS), StrokeKind::Inside);
+        painter.rect_stroke(card, 8.0, Stroke::new(1.5, theme::brass()), StrokeKind::Inside);
     }
     focus_ring(ui, &response, card, 8.0);
 
@@ -84,10 +84,10 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     } else {
         let mut name = first.with_max_x(if over || selected { remove.x - 12.0 } else { star.x - 12.0 });
         if playing {
-            Icon::Play.paint(&painter, pos2(name.left() + 5.0, name.center().y), 5.0, theme::BRASS);
+            Icon::Play.paint(&painter, pos2(name.left() + 5.0, name.center().y), 5.0, theme::brass());
             name.min.x += 16.0;
         }
-        text_in(&painter, name, Align2::LEFT_CENTER, &take.name, theme::medium(BODY), alive(theme::TEXT));
+        text_in(&painter, name, Align2::LEFT_CENTER, &take.name, theme::medium(BODY), alive(theme::text()));
     }
     let facts = if making {
         format!("{} …", seconds(take.seconds))
@@ -95,7 +95,7 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
         format!("{} · seed {}", seconds(take.seconds), take.seed)
     };
     let facts = if take.playable { facts } else { format!("{} · pack missing", seconds(take.seconds)) };
-    text_in(&painter, row(24.0, 16.0), Align2::LEFT_CENTER, &facts, theme::font(SMALL), alive(theme::MUTED));
+    text_in(&painter, row(24.0, 16.0), Align2::LEFT_CENTER, &facts, theme::font(SMALL), alive(theme::muted()));
 
     describe(&response, true, &format!("Take {}", take.name));
     let hint = if !take.playable {
@@ -124,14 +124,14 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
         return;
     }
     let (icon, color, hint) = if take.kept {
-        (Icon::StarFilled, theme::BRASS, "Marked as worth keeping. Click to unmark.")
+        (Icon::StarFilled, theme::brass(), "Marked as worth keeping. Click to unmark.")
     } else {
-        (Icon::Star, if over || selected { theme::MUTED } else { theme::FAINT }, "Mark as worth keeping.")
+        (Icon::Star, if over || selected { theme::muted() } else { theme::faint() }, "Mark as worth keeping.")
     };
     if icon_button(ui, id.with("star"), star, icon, color, hint) {
         acts.send(Command::Keep(take.id, !take.kept));
     }
-    if (over || selected) && icon_button(ui, id.with("delete"), remove, Icon::Cross, theme::MUTED, "Delete this take.")
+    if (over || selected) && icon_button(ui, id.with("delete"), remove, Icon::Cross, theme::muted(), "Delete this take.")
     {
         acts.send(if making { Command::Cancel } else { Command::Delete(take.id) });
     }

@@ -87,7 +87,7 @@ fn stage_seconds(stage: &StageProgress, progress: &Progress) -> f64 {
 
 /// Draws it all.
 pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
-    ui.painter().rect_filled(rect, 10.0, theme::PANEL);
+    ui.painter().rect_filled(rect, 10.0, theme::panel());
     let inner = rect.shrink2(vec2(14.0, 10.0));
     let top = Rect::from_min_size(inner.min, vec2(inner.width(), 24.0));
     settings(ui, top, view, desk, acts);
@@ -129,14 +129,14 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
     let gain = gain_of(&[prompt_wave, continuation]);
     let alive = shown.is_none_or(|take| take.playable);
     let (blue, brass) = if alive {
-        (theme::SLATE, theme::BRASS)
+        (theme::slate(), theme::brass())
     } else {
-        (theme::dim(theme::SLATE, 0.4), theme::dim(theme::BRASS, 0.4))
+        (theme::dim(theme::slate(), 0.4), theme::dim(theme::brass(), 0.4))
     };
 
     // The middle line, then what is known of each side.
-    painter.hline(past.x_range(), area.center().y, Stroke::new(1.0, theme::LINE));
-    painter.hline(future.x_range(), area.center().y, Stroke::new(1.0, theme::LINE));
+    painter.hline(past.x_range(), area.center().y, Stroke::new(1.0, theme::line()));
+    painter.hline(future.x_range(), area.center().y, Stroke::new(1.0, theme::line()));
     let recording = view.status.activity == Activity::Recording && making;
     bars(&painter, past, prompt_wave, gain, |_| if recording { theme::dim(blue, 0.7) } else { blue });
 
@@ -161,22 +161,22 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
     rule(&painter, &scale, ruler);
     if making {
         if let Some(progress) = progress {
-            painter.vline(frontier, area.y_range().shrink(area.height() * 0.08), Stroke::new(1.5, theme::BRASS_LIT));
+            painter.vline(frontier, area.y_range().shrink(area.height() * 0.08), Stroke::new(1.5, theme::brass_lit()));
             waiting(&painter, future.with_min_x(frontier + 12.0), future, view, progress);
         } else {
             let text = match view.status.activity {
                 Activity::Recording => format!("Recording {}: play", seconds(view.prompt_seconds)),
                 _ => "Reading what you played…".into(),
             };
-            text_in(&painter, future, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::MUTED);
+            text_in(&painter, future, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::muted());
         }
     } else if shown.is_none() {
         invitation(&painter, future, view);
     }
     if let Some(x) = playhead {
-        painter.vline(x, area.y_range(), Stroke::new(1.5, theme::TEXT));
+        painter.vline(x, area.y_range(), Stroke::new(1.5, theme::text()));
         let head = vec![pos2(x - 5.0, area.top() - 1.0), pos2(x + 5.0, area.top() - 1.0), pos2(x, area.top() + 6.0)];
-        painter.add(Shape::convex_polygon(head, theme::TEXT, Stroke::NONE));
+        painter.add(Shape::convex_polygon(head, theme::text(), Stroke::NONE));
     }
 
     for (row, id) in stages.iter().take(ribbons).enumerate() {
@@ -227,7 +227,7 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
     let place = |x: f32, width: f32| Rect::from_min_size(pos2(x, rect.top()), vec2(width, rect.height()));
 
     let mode = view.control(Key::Mode);
-    let (word, _) = text_in(&painter, rect, Align2::LEFT_CENTER, "Prompt", theme::medium(BODY), theme::SLATE);
+    let (word, _) = text_in(&painter, rect, Align2::LEFT_CENTER, "Prompt", theme::medium(BODY), theme::slate());
     let room = place(word.right() + 10.0, if narrow { 158.0 } else { 164.0 });
     choice(
         ui,
@@ -283,14 +283,14 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
     );
     let word = "Continuation";
     x -= width_of(&painter, word, theme::medium(BODY)) + 10.0;
-    text_in(&painter, place(x, 200.0), Align2::LEFT_CENTER, word, theme::medium(BODY), theme::BRASS);
+    text_in(&painter, place(x, 200.0), Align2::LEFT_CENTER, word, theme::medium(BODY), theme::brass());
 }
 
 /// A bar line, thin and thick, as in a score.
 fn seam(painter: &Painter, x: f32, area: Rect) {
     let y = area.top() - 2.0..=area.bottom() + 2.0;
-    painter.vline(x - 2.5, y.clone(), Stroke::new(1.0, theme::TEXT));
-    painter.vline(x + 1.0, y, Stroke::new(3.0, theme::TEXT));
+    painter.vline(x - 2.5, y.clone(), Stroke::new(1.0, theme::text()));
+    painter.vline(x + 1.0, y, Stroke::new(3.0, theme::text()));
 }
 
 /// The seconds, on both sides.
@@ -304,10 +304,10 @@ fn rule(painter: &Painter, scale: &Scale, rect: Rect) {
     };
     let mark = |at: f64, text: String| {
         let x = scale.x(at);
-        painter.vline(x, rect.top()..=rect.top() + 4.0, Stroke::new(1.0, theme::FAINT));
-        let galley = painter.layout_no_wrap(text, theme::font(SMALL), theme::MUTED);
+        painter.vline(x, rect.top()..=rect.top() + 4.0, Stroke::new(1.0, theme::faint()));
+        let galley = painter.layout_no_wrap(text, theme::font(SMALL), theme::muted());
         let x = (x - galley.size().x / 2.0).clamp(scale.left, scale.right - galley.size().x);
-        painter.galley(pos2(x, rect.top() + 4.0), galley, theme::MUTED);
+        painter.galley(pos2(x, rect.top() + 4.0), galley, theme::muted());
     };
     let number = |at: f64, step: f64| if step < 1.0 { format!("{at:.1}") } else { format!("{at:.0}") };
     let step = nice(scale.prompt, scale.seam - scale.left);
@@ -352,16 +352,16 @@ fn invitation(painter: &Painter, rect: Rect, view: &View<'_>) {
         painter.layout_job(job)
     };
     let small = rect.height() < 84.0;
-    let what = lay(what, theme::medium(if small { 15.0 } else { 18.0 }), theme::TEXT);
-    let more = lay(if rect.height() < 60.0 { String::new() } else { more }, theme::font(BODY), theme::MUTED);
+    let what = lay(what, theme::medium(if small { 15.0 } else { 18.0 }), theme::text());
+    let more = lay(if rect.height() < 60.0 { String::new() } else { more }, theme::font(BODY), theme::muted());
     let gap = if more.is_empty() { 0.0 } else { 6.0 };
     let height = what.size().y + gap + if more.is_empty() { 0.0 } else { more.size().y };
     let back = Rect::from_center_size(rect.center(), vec2(what.size().x.max(more.size().x) + 28.0, height + 8.0));
-    painter.rect_filled(back.intersect(rect), 8.0, theme::PANEL);
+    painter.rect_filled(back.intersect(rect), 8.0, theme::panel());
     let top = pos2(rect.center().x, rect.center().y - height / 2.0);
     let below = top + vec2(0.0, what.size().y + gap);
-    painter.galley(top, what, theme::TEXT);
-    painter.galley(below, more, theme::MUTED);
+    painter.galley(top, what, theme::text());
+    painter.galley(below, more, theme::muted());
 }
 
 /// When it will be heard, in the part that is still to come.
@@ -381,23 +381,23 @@ fn waiting(painter: &Painter, ahead: Rect, future: Rect, view: &View<'_>, progre
     let width = width_of(painter, &text, theme::font(15.0)) + 20.0;
     let room = if ahead.width() > width + 10.0 { ahead } else { future };
     let back = Rect::from_center_size(room.center(), vec2(width, 26.0));
-    painter.rect_filled(back, 13.0, theme::RAISED);
-    text_in(painter, back, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::TEXT);
+    painter.rect_filled(back, 13.0, theme::raised());
+    text_in(painter, back, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::text());
 }
 
 /// One stage: its name and how far it is, and a band that fills.
 fn ribbon(painter: &Painter, line: Rect, scale: &Scale, id: &str, done: f64, word: &str, alive: bool) {
-    let color = if alive { theme::stage_color(id) } else { theme::FAINT };
+    let color = if alive { theme::stage_color(id) } else { theme::faint() };
     let track =
         Rect::from_min_max(pos2(scale.seam + 5.0, line.center().y - 2.5), pos2(scale.right, line.center().y + 2.5));
-    painter.rect_filled(track, 2.5, theme::LINE);
+    painter.rect_filled(track, 2.5, theme::line());
     let end = scale.x(done).min(track.right());
     if end > track.left() + 1.0 && done > 0.0 {
         painter.rect_filled(track.with_max_x(end), 2.5, color);
     }
     let label = Rect::from_min_max(pos2(line.left(), line.top()), pos2(scale.seam - 8.0, line.bottom()));
     let value = Rect::from_min_max(pos2(label.right() - 50.0, label.top()), label.max);
-    text_in(painter, value, Align2::RIGHT_CENTER, word, theme::font(SMALL), theme::MUTED);
+    text_in(painter, value, Align2::RIGHT_CENTER, word, theme::font(SMALL), theme::muted());
     let name = Rect::from_min_max(label.min, pos2(value.left() - 2.0, label.bottom()));
     text_in(painter, name, Align2::RIGHT_CENTER, theme::stage_name(id), theme::font(SMALL), color);
 }
