@@ -250,7 +250,8 @@ impl Continuation {
         Take {
             id,
             name,
-            kept: false,
+            stars: 0,
+            parent: None,
             provenance: Provenance {
                 pack,
                 pack_hash,

@@ -29,6 +29,7 @@ pub mod runtime;
 pub mod sampler;
 pub mod seam;
 pub mod spectral;
+pub mod spectrum;
 mod stages;
 pub mod status;
 pub mod take;

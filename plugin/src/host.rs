@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub struct Cues {
     play: bool,
-    running: bool,
 }
 
 impl Cues {
@@ -29,11 +28,7 @@ impl Cues {
         context: &mut impl ProcessContext<Segue>,
     ) {
         let now = snapshot(context.transport());
-        if now.playing && !self.running {
-            ends.playback.transport_started(ends.capture.clock());
-            ends.capture.transport_started(0, now);
-        }
-        self.running = now.playing;
+        ends.transport(now);
         if params.take_presses() > 0 {
             ends.capture.trigger(0, now);
         }

@@ -142,8 +142,8 @@ impl Plugin for Segue {
         host::sanitize(channels);
         match channels {
             [] => return ProcessStatus::Normal,
-            [mono] => ends.capture.push_block(&[mono]),
-            [left, right, ..] => ends.capture.push_block(&[left, right]),
+            [mono] => ends.push_block(&[mono]),
+            [left, right, ..] => ends.push_block(&[left, right]),
         }
         let mix = Mix {
             dry: self.params.dry.value(),

@@ -128,7 +128,8 @@ mod tests {
         Take {
             id: TakeId(id),
             name: format!("Take {id}"),
-            kept: id == 2,
+            stars: if id == 2 { 5 } else { 0 },
+            parent: None,
             provenance: Provenance {
                 pack: "first 0.1.0".into(),
                 pack_hash: "abc".into(),

@@ -22,8 +22,15 @@ impl Worker {
             Command::Stop => self.stop_playing(),
             Command::Delete(id) => self.delete(id),
             Command::Rename(id, name) => self.rename(id, name),
-            Command::Keep(id, kept) => self.takes.change(id, |take| take.kept = kept),
-            Command::Export(id, path) => self.export(id, path),
+            Command::Stars(id, stars) => self.takes.change(id, |take| take.stars = stars.min(5)),
+            Command::Further(_)
+            | Command::Variations(..)
+            | Command::Nudge { .. }
+            | Command::TryIt
+            | Command::Undo
+            | Command::Redo
+            | Command::Locate(_) => self.notice = Some("Not there yet.".into()),
+            Command::Export(id, request) => self.export(id, request.path),
             Command::Restore(takes) => {
                 let pack = self.takes.shelf.snapshot().pack;
                 let selected = takes.first().map(|t| t.id);

@@ -66,7 +66,8 @@ mod tests {
         let take = Take {
             id: TakeId(1),
             name: "Take 1".into(),
-            kept: false,
+            stars: 0,
+            parent: None,
             provenance: Provenance { pack: "first 0.1.0".into(), seed: 4711, ..Provenance::default() },
             semantic: Tokens::new(1),
             acoustic: Tokens::new(8),

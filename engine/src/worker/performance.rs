@@ -7,7 +7,7 @@ use crate::continuation::Sampling;
 use crate::controls::StartMode;
 use crate::error::{Error, Result};
 use crate::resample::StreamResampler;
-use crate::status::{Progress, StageProgress, TakeSummary, Waveform};
+use crate::status::{Progress, Spectrum, StageProgress, TakeSummary, Waveform};
 use crate::take::{Take, TakeId};
 use crate::waveform::WaveformBuilder;
 use std::sync::Arc;
@@ -193,6 +193,7 @@ impl Performance {
             id,
             done,
             total: scale.map(|s| (done as f64 * s).round() as usize),
+            tokens: Arc::default(),
         });
         Progress {
             stages: stages.collect(),
@@ -208,13 +209,17 @@ impl Performance {
         TakeSummary {
             id: self.id,
             name: self.name.clone(),
-            kept: false,
+            stars: 0,
             seed: self.seed,
             temperatures: self.sampling.temperatures,
             seconds: self.frames() as f64 / f64::from(self.sample_rate),
             prompt: self.prompt_picture.clone(),
             continuation: self.picture.picture(),
             playable: true,
+            spectrum: Spectrum::default(),
+            prompt_seconds: self.so_far().prompt_seconds(),
+            tempo: self.tempo,
+            parent: None,
             pack: self.pack.clone(),
         }
     }

@@ -204,13 +204,17 @@ impl Takes {
         TakeSummary {
             id: take.id,
             name: take.name.clone(),
-            kept: take.kept,
+            stars: take.stars,
             seed: take.provenance.seed,
             temperatures: take.provenance.temperatures,
             seconds: take.seconds(),
             prompt: record.and_then(|r| r.prompt_picture.clone()).unwrap_or_default(),
             continuation: record.and_then(|r| r.picture.clone()).unwrap_or_default(),
             playable: record.is_some_and(|r| r.playable),
+            prompt_seconds: take.prompt_seconds(),
+            spectrum: crate::status::Spectrum::default(),
+            tempo: take.provenance.tempo,
+            parent: take.parent,
             pack: take.provenance.pack.clone(),
         }
     }

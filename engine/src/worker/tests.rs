@@ -1,5 +1,6 @@
 use super::source::{Decode, Music, Part, Prompt};
 use super::*;
+use crate::command::{ExportContent, ExportFormat, ExportRequest};
 use crate::continuation::Sampling;
 use crate::error::{Error, Result};
 use crate::playback::Mix;
@@ -117,7 +118,8 @@ impl Music for FakeMusic {
         Take {
             id,
             name,
-            kept: false,
+            stars: 0,
+            parent: None,
             provenance,
             semantic: Tokens::new(1),
             acoustic: Tokens::new(1),
@@ -414,8 +416,8 @@ fn takes_are_restored_without_generating() {
     host.wait("refused", |s| s.notice.as_deref().is_some_and(|n| n.contains("not loaded")));
     host.send(Command::Delete(TakeId(4)));
     host.send(Command::Rename(TakeId(9), "Good one".into()));
-    host.send(Command::Keep(TakeId(9), true));
-    let status = host.wait("tidied", |s| s.takes.len() == 1 && s.takes[0].kept);
+    host.send(Command::Stars(TakeId(9), 4));
+    let status = host.wait("tidied", |s| s.takes.len() == 1 && s.takes[0].stars == 4);
     assert_eq!((status.takes[0].name.as_str(), status.selected), ("Good one", Some(TakeId(9))));
     // Its prompt was played in another session; its tokens are enough to go on from it.
     host.send(Command::Retry);
@@ -448,7 +450,10 @@ fn retry_export_and_another_rate() {
     host.ends = host.engine.activate(Activation { sample_rate: 48_000, offline: false });
     let path = folder.path().join("take.wav");
     host.wait("listening again", |s| s.activity == Activity::Ready);
-    host.send(Command::Export(TakeId(1), path.clone()));
+    host.send(Command::Export(
+        TakeId(1),
+        ExportRequest { path: path.clone(), format: ExportFormat::Float32, content: ExportContent::Continuation },
+    ));
     host.wait("exported", |s| s.notice.as_deref().is_some_and(|n| n.contains("Exported")));
     let reader = hound::WavReader::open(&path).expect("a file");
     assert_eq!((reader.spec().sample_rate, reader.duration()), (48_000, 48_000));

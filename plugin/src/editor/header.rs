@@ -36,13 +36,18 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: 
             let mut title = title;
             if view.status.selected == Some(take.id) {
                 let star = pos2(title.left() + 8.0, title.center().y);
+<<<<<<< HEAD
                 let (icon, color, hint) = if take.kept {
                     (Icon::StarFilled, theme::brass(), "Marked as worth keeping. Click to unmark.")
+=======
+                let (icon, color, hint) = if take.stars > 0 {
+                    (Icon::StarFilled, theme::BRASS, "Marked as worth keeping. Click to unmark.")
+>>>>>>> w-engine
                 } else {
                     (Icon::Star, theme::muted(), "Mark this take as worth keeping.")
                 };
                 if super::widgets::icon_button(ui, Id::unique("segue header star"), star, icon, color, hint) {
-                    acts.send(Command::Keep(take.id, !take.kept));
+                    acts.send(Command::Stars(take.id, if take.stars > 0 { 0 } else { 5 }));
                 }
                 title.min.x += 26.0;
             }

@@ -30,7 +30,7 @@ use nice_plug_egui::{
     create_egui_editor,
 };
 use parking_lot::Mutex;
-use segue_engine::command::Command;
+use segue_engine::command::{Command, ExportContent, ExportFormat, ExportRequest};
 use segue_engine::status::{Activity, Meters, Status};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -224,7 +224,10 @@ impl App {
                 if let Some(take) = self.snapshot.takes.iter().find(|take| take.id == id)
                     && let Some(path) = export_path(&take.name, take.seed)
                 {
-                    self.outbox.push_back(Command::Export(id, path));
+                    self.outbox.push_back(Command::Export(
+                        id,
+                        ExportRequest { path, format: ExportFormat::default(), content: ExportContent::default() },
+                    ));
                 }
             }
             Act::Send(command) => self.outbox.push_back(command),

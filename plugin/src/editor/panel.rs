@@ -115,7 +115,7 @@ fn trigger(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut
     if retry.show(ui, place(1)) {
         acts.send(Command::Retry);
     }
-    let kept = take.is_some_and(|take| take.kept);
+    let kept = take.is_some_and(|take| take.stars > 0);
     let keep = Tile {
         icon: if kept { Icon::StarFilled } else { Icon::Star },
         word: "Keep",
@@ -126,7 +126,7 @@ fn trigger(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut
     if keep.show(ui, place(2))
         && let Some(take) = take
     {
-        acts.send(Command::Keep(take.id, !take.kept));
+        acts.send(Command::Stars(take.id, if take.stars > 0 { 0 } else { 5 }));
     }
     let export = Tile {
         icon: Icon::Export,

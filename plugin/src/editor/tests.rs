@@ -17,7 +17,7 @@ fn take(id: u64, name: &str) -> TakeSummary {
     TakeSummary {
         id: TakeId(id),
         name: name.into(),
-        kept: id.is_multiple_of(2),
+        stars: if id.is_multiple_of(2) { 5 } else { 0 },
         seed: 1000 + id,
         temperatures: [0.6, 0.8, 0.6],
         seconds: 16.0,
@@ -25,6 +25,7 @@ fn take(id: u64, name: &str) -> TakeSummary {
         continuation: wave(1024),
         playable: !id.is_multiple_of(5),
         pack: "nocturne 1.0".into(),
+        ..TakeSummary::default()
     }
 }
 
@@ -61,8 +62,12 @@ fn with_takes() -> Status {
 }
 
 fn generating(total: Option<f64>) -> Status {
-    let stage =
-        |id: &str, done| StageProgress { id: id.into(), done, total: total.map(|seconds| (seconds * 50.0) as usize) };
+    let stage = |id: &str, done| StageProgress {
+        id: id.into(),
+        done,
+        total: total.map(|seconds| (seconds * 50.0) as usize),
+        tokens: Arc::default(),
+    };
     Status {
         activity: Activity::Generating,
         generating: Some(TakeId(9)),
