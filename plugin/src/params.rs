@@ -98,6 +98,25 @@ pub struct SegueParams {
     /// −1: off; else a MIDI key.
     #[id = "trigger_note"]
     pub trigger_note: IntParam,
+    /// TEMP
+    #[id = "prompt_bars"]
+    pub prompt_bars: IntParam,
+    /// TEMP
+    #[id = "snap"]
+    pub snap: BoolParam,
+    /// TEMP
+    #[id = "variations"]
+    pub variations: IntParam,
+    /// TEMP
+    #[id = "duet"]
+    pub duet: BoolParam,
+    /// TEMP
+    #[id = "duet_pause"]
+    pub duet_pause: FloatParam,
+
+    /// The editor's window.
+    #[persist = "editor"]
+    pub window: parking_lot::RwLock<crate::editor::WindowShape>,
 
     /// What a project file keeps beside the parameters.
     #[persist = "takes"]
@@ -150,6 +169,12 @@ impl SegueParams {
             trigger_note: IntParam::new("MIDI trigger note", -1, IntRange::Linear { min: -1, max: 127 })
                 .with_value_to_string(Arc::new(note_text))
                 .with_string_to_value(Arc::new(note_value)),
+            prompt_bars: IntParam::new("Prompt in bars", 0, IntRange::Linear { min: 0, max: 4 }),
+            snap: BoolParam::new("End prompt on the beat", false),
+            variations: IntParam::new("Variations", 1, IntRange::Linear { min: 1, max: 8 }),
+            duet: BoolParam::new("Duet", false),
+            duet_pause: seconds("Duet pause", 1.5, 0.3, 5.0),
+            window: parking_lot::RwLock::default(),
             project: Project::new(shelf),
             presses,
         }

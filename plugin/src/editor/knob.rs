@@ -72,8 +72,10 @@ impl Knob<'_> {
                 begin_entry(ui, control, desk);
             }
             let color = if response.hovered() { theme::brass_lit() } else { theme::text() };
-            text_in(ui.painter(), value, Align2::CENTER_CENTER, &control.text, theme::font(SMALL), color);
-            response.on_hover_cursor(CursorIcon::Text).on_hover_text("Click to type a value.");
+            // The paper's word for it, under the cursor.
+            let text = if lit || response.hovered() { format!("T = {}", control.text) } else { control.text.clone() };
+            text_in(ui.painter(), value, Align2::CENTER_CENTER, &text, theme::font(SMALL), color);
+            response.on_hover_cursor(CursorIcon::Text).on_hover_text("The temperature. Click to type a value.");
         }
     }
 }

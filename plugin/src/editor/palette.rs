@@ -105,9 +105,8 @@ mod tests {
             for hue in [Hue::Slate, Hue::Brass, Hue::Grey] {
                 let ramp = course(look, hue).ramp();
                 let away = if look == Look::Dark { 1.0 } else { -1.0 };
-                let steps: Vec<f32> = (0..15)
-                    .map(|i| away * (lightness(ramp[(i + 1) * 17]) - lightness(ramp[i * 17])))
-                    .collect();
+                let steps: Vec<f32> =
+                    (0..15).map(|i| away * (lightness(ramp[(i + 1) * 17]) - lightness(ramp[i * 17]))).collect();
                 let mean = steps.iter().sum::<f32>() / steps.len() as f32;
                 for (at, step) in steps.iter().enumerate() {
                     assert!((0.6..1.5).contains(&(step / mean)), "{look:?} {hue:?}: step {at} is {step}, mean {mean}");

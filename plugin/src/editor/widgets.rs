@@ -370,8 +370,8 @@ pub(super) fn icon_button(ui: &mut Ui, id: Id, center: Pos2, icon: Icon, color: 
 }
 
 /// Words to press.
-pub(super) fn link(ui: &mut Ui, rect: Rect, align: Align2, id: Id, text: &str, hint: &str) -> bool {
-    let galley = fitted(ui.painter(), text, theme::font(SMALL), Color32::PLACEHOLDER, rect.width());
+pub(super) fn link(ui: &mut Ui, rect: Rect, align: Align2, id: Id, text: &str, size: f32, hint: &str) -> bool {
+    let galley = fitted(ui.painter(), text, theme::font(size), Color32::PLACEHOLDER, rect.width());
     let place = align.align_size_within_rect(galley.size(), rect);
     let response = ui.interact(place.expand(2.0), id, Sense::click());
     let color = if response.hovered() { theme::brass_lit() } else { theme::brass() };
@@ -384,4 +384,86 @@ pub(super) fn link(ui: &mut Ui, rect: Rect, align: Align2, id: Id, text: &str, h
     let clicked = response.clicked();
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(hint);
     clicked
+}
+
+/// A word on a plate, to press. The `first` choice has the accent.
+pub(super) fn button(ui: &mut Ui, text: &str, size: Vec2, first: bool, hint: &str) -> bool {
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    let lit = response.hovered();
+    let (fill, ink) = match (first, lit) {
+        (true, false) => (theme::accent(), theme::on_accent()),
+        (true, true) => (theme::accent_lit(), theme::on_accent()),
+        (false, false) => (theme::lifted(), theme::text()),
+        (false, true) => (theme::line(), theme::text()),
+    };
+    ui.painter().rect_filled(rect, 6.0, fill);
+    focus_ring(ui, &response, rect, 6.0);
+    let font = if first { theme::medium(BODY) } else { theme::font(BODY) };
+    text_in(ui.painter(), rect.shrink2(vec2(6.0, 0.0)), Align2::CENTER_CENTER, text, font, ink);
+    describe(&response, true, text);
+    let clicked = response.clicked();
+    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(hint);
+    clicked
+}
+
+/// One of a few words, side by side, each with its explanation.
+pub(super) fn segments<T: Copy + PartialEq>(ui: &mut Ui, name: &str, chosen: &mut T, options: &[(T, &str, &str)]) {
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 30.0), Sense::hover());
+    ui.painter().rect_filled(rect, 6.0, theme::paper());
+    let width = rect.width() / options.len().max(1) as f32;
+    for (index, (value, word, hint)) in options.iter().enumerate() {
+        let place = Rect::from_min_size(rect.min + vec2(index as f32 * width, 0.0), vec2(width, rect.height()));
+        let response = ui.interact(place, Id::unique(("segue segment", name, index)), Sense::click());
+        if response.clicked() {
+            *chosen = *value;
+        }
+        let on = *chosen == *value;
+        let plate = place.shrink(2.0);
+        if on {
+            ui.painter().rect_filled(plate, 5.0, theme::lifted());
+        }
+        focus_ring(ui, &response, plate, 5.0);
+        let color = if on || response.hovered() { theme::text() } else { theme::muted() };
+        let font = if on { theme::medium(BODY) } else { theme::font(BODY) };
+        text_in(ui.painter(), plate.shrink2(vec2(4.0, 0.0)), Align2::CENTER_CENTER, word, font, color);
+        response.widget_info(|| egui::WidgetInfo::selected(egui::Role::RadioButton, true, on, *word));
+        response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(*hint);
+    }
+}
+
+/// Points from one star to the next.
+pub(super) const STAR: f32 = 13.0;
+
+/// Five stars in a row that begins at `left`. Returns the number that was chosen: the one that is there already means
+/// none.
+pub(super) fn stars(ui: &mut Ui, id: Id, left: Pos2, stars: u8, open: bool) -> Option<u8> {
+    let mut chosen = None;
+    let row = Rect::from_min_size(left - vec2(0.0, 10.0), vec2(5.0 * STAR, 20.0));
+    let over = ui.rect_contains_pointer(row);
+    let at = ui.input(|input| input.pointer.hover_pos()).filter(|_| over);
+    let under = at.map(|pos| ((pos.x - row.left()) / STAR) as u8 + 1);
+    for star in 1..=5 {
+        let center = pos2(left.x + (f32::from(star) - 0.5) * STAR, left.y);
+        let response =
+            ui.interact(Rect::from_center_size(center, vec2(STAR, 20.0)), id.with(("star", star)), Sense::click());
+        let on = star <= stars;
+        let would = under.is_some_and(|under| star <= under);
+        if on || open || over {
+            let color = match (on, would) {
+                (true, _) => theme::brass(),
+                (false, true) => theme::muted(),
+                (false, false) => theme::faint(),
+            };
+            let icon = if on { Icon::StarFilled } else { Icon::Star };
+            icon.paint(ui.painter(), center, 5.0, color);
+        }
+        let word = if star == 1 { "1 star".to_owned() } else { format!("{star} stars") };
+        describe(&response, true, &word);
+        if response.clicked() {
+            chosen = Some(if stars == star { 0 } else { star });
+        }
+        let hint = if stars == star { format!("{word}. Again ({star}): none.") } else { format!("{word} ({star}).") };
+        response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(hint);
+    }
+    chosen
 }
