@@ -34,6 +34,7 @@ mod stages;
 pub mod status;
 pub mod take;
 pub mod take_decoder;
+mod token_text;
 mod tokenizers;
 pub mod transport;
 pub mod waveform;

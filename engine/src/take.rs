@@ -12,6 +12,7 @@ pub struct Tokens {
     /// Codebooks per frame.
     pub codebooks: usize,
     /// `frames · codebooks` ids.
+    #[serde(with = "crate::token_text")]
     pub ids: Vec<u16>,
 }
 

@@ -11,11 +11,15 @@ use std::time::{Duration, Instant};
 
 /// An offline render waits this long for one block, then goes on without.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The MIDI controller of the sustain pedal, and the value from which it is down.
+const SUSTAIN: u8 = 64;
+const PEDAL_DOWN: f32 = 0.5;
 
 /// Turns levels and notes into events on the sample clock. Audio thread, real-time safe.
 #[derive(Debug, Default)]
 pub struct Cues {
     play: bool,
+    pedal: bool,
 }
 
 impl Cues {
@@ -43,10 +47,20 @@ impl Cues {
         }
         let trigger_note = params.trigger_note.value();
         while let Some(event) = context.next_event() {
-            if let NoteEvent::NoteOn { timing, key, .. } = event
-                && key.number().is_some_and(|key| i32::from(key) == trigger_note)
-            {
-                ends.capture.trigger(timing as usize, now.after(u64::from(timing), sample_rate));
+            match event {
+                NoteEvent::NoteOn { timing, key, .. }
+                    if key.number().is_some_and(|key| i32::from(key) == trigger_note) =>
+                {
+                    ends.capture.trigger(timing as usize, now.after(u64::from(timing), sample_rate));
+                }
+                NoteEvent::MidiCC { timing, cc: SUSTAIN, value, .. } => {
+                    let down = value >= PEDAL_DOWN;
+                    if down != self.pedal {
+                        self.pedal = down;
+                        ends.pedal(timing as usize, down);
+                    }
+                }
+                _ => {}
             }
         }
     }

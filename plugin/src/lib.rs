@@ -64,7 +64,8 @@ impl Plugin for Segue {
     const EMAIL: &'static str = "";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2), layout(1)];
-    const MIDI_INPUT: MidiConfig = MidiConfig::Basic;
+    /// With control changes, for the pedal. A VST3 gets them as hidden parameters, as every VST3 does.
+    const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
     type Editor = editor::EditorWindow;
@@ -87,9 +88,7 @@ impl Plugin for Segue {
     }
 
     fn filter_state(state: &mut PluginState) {
-        // Opening a project must not press buttons.
-        state.params.remove("capture");
-        state.params.remove("play");
+        state::bring_up_to_date(state);
     }
 
     fn activate(
@@ -172,7 +171,7 @@ impl ClapPlugin for Segue {
                 page.add_param(&p.dry);
                 page.add_param(&p.wet);
                 page.add_param(&p.duck);
-                page.add_param(&p.mode);
+                page.add_param(&p.duet);
             });
             section.add_page("Shape", |page| {
                 page.add_param(&p.t_semantic);
@@ -180,9 +179,17 @@ impl ClapPlugin for Segue {
                 page.add_param(&p.t_fine);
                 page.add_param(&p.top_p);
                 page.add_param(&p.seed);
-                page.add_param(&p.prompt);
                 page.add_param(&p.length);
-                page.add_param(&p.trigger_note);
+                page.add_param(&p.variations);
+            });
+            section.add_page("Listen", |page| {
+                page.add_param(&p.mode);
+                page.add_param(&p.prompt);
+                page.add_param(&p.prompt_bars);
+                page.add_param(&p.snap);
+                page.add_spacer();
+                page.add_param(&p.duet);
+                page.add_param(&p.duet_pause);
             });
         });
     }

@@ -1,7 +1,8 @@
 //! Every state is drawn at several sizes without a window; then it is looked at and pressed.
 
+use super::export::file_name;
 use super::view::{Act, Acts, Control, Desk, Key, Needle, View};
-use super::{MIN_SIZE, SIZE, control, draw, export_name, theme};
+use super::{MIN_SIZE, SIZE, control, draw, theme};
 use crate::params::SegueParams;
 use egui::{Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, pos2, vec2};
 use segue_engine::command::Command;
@@ -161,7 +162,7 @@ impl Bench {
                 status,
                 controls,
                 input_peak: 0.5,
-                wet_peak: 1.5,
+                prompt_position: None,
                 position: status.playing.map(|_| 5.0),
                 underruns: 0,
                 prompt_seconds: 4.0,
@@ -380,10 +381,10 @@ fn keys_and_controls_are_in_the_same_order() {
 
 #[test]
 fn an_export_has_a_name_that_every_system_takes() {
-    assert_eq!(export_name("Take 3", 42), "Segue - Take 3 (seed 42).wav");
-    assert_eq!(export_name("../a:b\\c\u{7}", 1), "Segue - _a_b_c_ (seed 1).wav");
-    assert_eq!(export_name(" . ", 1), "Segue - Take (seed 1).wav");
-    assert!(export_name(&"long ".repeat(100), 1).len() < 100);
+    assert_eq!(file_name("Take 3", 42), "Segue - Take 3 (seed 42).wav");
+    assert_eq!(file_name("../a:b\\c\u{7}", 1), "Segue - _a_b_c_ (seed 1).wav");
+    assert_eq!(file_name(" . ", 1), "Segue - Take (seed 1).wav");
+    assert!(file_name(&"long ".repeat(100), 1).len() < 100);
 }
 
 #[test]
