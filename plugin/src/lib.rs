@@ -7,7 +7,6 @@ pub mod params;
 pub mod state;
 
 use nice_plug::prelude::*;
-use nice_plug_egui::{EguiEditor, EguiEditorState, RepaintNotifier};
 use params::SegueParams;
 use segue_engine::controls::Controls;
 use segue_engine::playback::Mix;
@@ -27,8 +26,6 @@ pub struct Segue {
     sample_rate: Arc<AtomicU32>,
     active: Option<(Activation, AudioEnds)>,
     cues: host::Cues,
-    editor_state: Arc<EguiEditorState>,
-    repaint: RepaintNotifier,
 }
 
 impl std::fmt::Debug for Segue {
@@ -48,8 +45,6 @@ impl Default for Segue {
             sample_rate: Arc::new(AtomicU32::new(48_000)),
             active: None,
             cues: host::Cues::default(),
-            editor_state: editor::default_state(),
-            repaint: RepaintNotifier::default(),
         }
     }
 }
@@ -73,7 +68,7 @@ impl Plugin for Segue {
     const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
-    type Editor = EguiEditor<editor::App>;
+    type Editor = editor::EditorWindow;
     type SysExMessage = ();
     type BackgroundTask = ();
 
@@ -89,7 +84,7 @@ impl Plugin for Segue {
             commands: self.engine.commands(),
             sample_rate: Arc::clone(&self.sample_rate),
         };
-        editor::create(context, Arc::clone(&self.editor_state), self.repaint.clone())
+        Some(editor::EditorWindow::new(context))
     }
 
     fn filter_state(state: &mut PluginState) {

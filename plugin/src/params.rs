@@ -2,10 +2,12 @@
 
 mod text;
 
+use crate::editor::WindowShape;
 use crate::state::{Project, Restore};
 use nice_plug::params::internals::ParamPtr;
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
+use parking_lot::RwLock;
 use segue_engine::controls::{CaptureMode, Controls};
 use segue_engine::sampler::Sampling;
 use segue_engine::worker::TakeShelf;
@@ -95,6 +97,8 @@ pub struct SegueParams {
 
     /// What a project file keeps beside the parameters.
     pub project: Project,
+    /// How large the editor is.
+    pub window: RwLock<WindowShape>,
 
     /// Rising edges of `capture` that the audio thread has not seen yet.
     presses: Arc<AtomicU32>,
@@ -243,6 +247,7 @@ impl SegueParams {
             duet: switch("Duet", false),
             duet_pause: float("Duet pause", 1.5, 0.3, 5.0).words(text::SECONDS),
             project: Project::new(shelf),
+            window: RwLock::default(),
             presses,
         }
     }
@@ -289,6 +294,9 @@ impl SegueParams {
 
 const TEMPERATURE: &str = "Continuation/Temperature";
 
+/// The field of the state that says how large the editor is.
+const WINDOW: &str = "editor";
+
 // SAFETY: the pointers are those of this object's own fields; the framework keeps the `Arc` it lives in.
 unsafe impl Params for SegueParams {
     fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
@@ -296,10 +304,17 @@ unsafe impl Params for SegueParams {
     }
 
     fn serialize_fields(&self) -> BTreeMap<String, String> {
-        self.project.save()
+        let mut fields = self.project.save();
+        if let Ok(shape) = serde_json::to_string(&*self.window.read()) {
+            fields.insert(WINDOW.into(), shape);
+        }
+        fields
     }
 
     fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
+        if let Some(shape) = fields.get(WINDOW).and_then(|text| serde_json::from_str(text).ok()) {
+            *self.window.write() = shape;
+        }
         self.project.load(fields);
     }
 }
