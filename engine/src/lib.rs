@@ -17,6 +17,7 @@ pub mod capture;
 pub mod command;
 pub mod continuation;
 pub mod controls;
+pub mod duet;
 pub mod error;
 mod graph;
 pub mod history;

@@ -67,34 +67,6 @@ pub struct AudioEnds {
     pub capture: CaptureInput,
     /// Gives the continuation out.
     pub playback: PlaybackOutput,
-    running: bool,
-}
-
-/// What the audio thread says through both of its ends. Real-time safe throughout. Once a block, in this order:
-/// [`Self::transport`], triggers and pedals at their frames, [`Self::push_block`], then
-/// [`PlaybackOutput::mix`](crate::playback::PlaybackOutput::mix).
-impl AudioEnds {
-    /// The host's transport at the first frame of the block that is pushed next. Say it before every block: starts,
-    /// stops, relocations and changes of tempo are noticed here.
-    pub fn transport(&mut self, transport: Transport) {
-        let started = transport.playing && !self.running;
-        self.running = transport.playing;
-        if started {
-            self.playback.transport_started(self.capture.clock());
-            self.capture.transport_started(0, transport);
-        }
-    }
-
-    /// The sustain pedal (MIDI CC 64) moved `frame` frames into the block that is pushed next; down is 64–127. A
-    /// duet whose host never says this goes by sound alone.
-    pub fn pedal(&mut self, frame: usize, down: bool) {
-        let _ = (frame, down);
-    }
-
-    /// Captures one block of input, as [`CaptureInput::push_block`] does, and listens to it for the duet.
-    pub fn push_block(&mut self, channels: &[&[f32]]) {
-        self.capture.push_block(channels);
-    }
 }
 
 /// What the audio thread says through both of its ends. Real-time safe throughout. Once a block, in this order:
@@ -209,7 +181,7 @@ impl Engine {
         let live = Box::new(Live { capture, playback, sample_rate, offline });
         // A worker that is gone drops its ends, and the audio thread notices by getting nothing.
         let _ = self.lifecycle.send(Lifecycle::Activate(live));
-        AudioEnds { capture: capture_in, playback: playback_out, running: false }
+        AudioEnds { capture: capture_in, playback: playback_out }
     }
 
     /// The host has stopped processing.

@@ -45,8 +45,6 @@ impl Worker {
             exported: self.exported.clone(),
             ttfa_ms: self.ttfa_ms,
             speed: self.speed,
-            prompt_seconds_now: self.shared.config.controls.prompt_seconds.get(),
-            ..Status::default()
         };
         // The old snapshot is dropped after the lock is released.
         let _old = std::mem::replace(&mut *self.shared.status.lock(), status);

@@ -225,7 +225,7 @@ mod tests {
 
     fn take(seconds: f64) -> TakeSummary {
         let audio: Vec<f32> = (0..(seconds * 24_000.0) as usize).map(|n| (n as f32 * 0.115).sin() * 0.5).collect();
-        let mut builder = SpectrumBuilder::new(24_000, 24_000, 3);
+        let mut builder = SpectrumBuilder::new(24_000, 24_000);
         builder.push(&[audio]);
         builder.finish();
         TakeSummary { id: TakeId(1), playable: true, spectrum: builder.spectrum(), ..TakeSummary::default() }

@@ -141,7 +141,7 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     if renaming {
         return;
     }
-    if let Some(count) = stars(ui, id.with("stars"), stars_left, take.stars, open) {
+    if let Some(count) = stars(ui, id.with("stars"), stars_left, take.stars, open || take.stars > 0) {
         acts.send(Command::Stars(take.id, count));
     }
     if over {
