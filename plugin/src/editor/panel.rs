@@ -189,6 +189,12 @@ fn capture(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut
         _ => format!("continues the last {}", seconds(view.prompt_seconds)),
     };
     ui.painter().rect_filled(rect, 10.0, fill);
+    if let (true, DuetState::Waiting { seconds_left }) = (ready, view.status.duet) {
+        // The pause runs: what is left of it is still dark.
+        let share = (1.0 - seconds_left / view.duet_pause.max(0.1)).clamp(0.0, 1.0);
+        let run = ui.painter().with_clip_rect(rect.with_max_x(rect.left() + rect.width() * share));
+        run.rect_filled(rect, 10.0, theme::accent_lit());
+    }
     focus_ring(ui, &response, rect, 10.0);
     words(ui, rect, "Capture & Continue", ink, &below, less);
     super::widgets::describe(&response, ready, "Capture and Continue");

@@ -4,7 +4,7 @@ use super::handlers::Handlers;
 use crate::error::{Error, Result};
 use clack_host::events::event_types::ParamValueEvent;
 use clack_host::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A parameter takes a value at a frame, wherever in a block that is.
@@ -56,11 +56,20 @@ pub struct Heard {
     pub late: usize,
 }
 
+/// How far it is, and whether to go on.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Frames played.
+    pub(super) clock: AtomicU64,
+    /// Set to end before the score does.
+    pub(super) stop: AtomicBool,
+}
+
 /// Plays the score; runs on the audio thread.
 pub(super) fn play(
     stopped: StoppedPluginAudioProcessor<Handlers>,
     score: &Score,
-    clock: &AtomicU64,
+    progress: &Progress,
 ) -> (Result<Heard>, StoppedPluginAudioProcessor<Handlers>) {
     match stopped.start_processing() {
         Err(e) => {
@@ -68,7 +77,7 @@ pub(super) fn play(
             (Err(Error::host(reason)), e.into_stopped_processor())
         }
         Ok(mut processor) => {
-            let heard = play_blocks(&mut processor, score, clock);
+            let heard = play_blocks(&mut processor, score, progress);
             (heard, processor.stop_processing())
         }
     }
@@ -77,7 +86,7 @@ pub(super) fn play(
 fn play_blocks(
     processor: &mut StartedPluginAudioProcessor<Handlers>,
     score: &Score,
-    clock: &AtomicU64,
+    progress: &Progress,
 ) -> Result<Heard> {
     let size = score.block;
     let count = usize::try_from(score.frames).map_err(Error::host)?.div_ceil(size);
@@ -134,7 +143,10 @@ fn play_blocks(
         for (plane, block) in heard.planes.iter_mut().zip(&output) {
             plane.extend_from_slice(block);
         }
-        clock.store((first + size) as u64, Relaxed);
+        progress.clock.store((first + size) as u64, Relaxed);
+        if progress.stop.load(Relaxed) {
+            break;
+        }
     }
     Ok(heard)
 }

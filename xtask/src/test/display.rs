@@ -6,21 +6,21 @@ use std::process::{Child, Command, Stdio};
 
 /// An X server without a screen, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Display {
+pub(crate) struct Display {
     server: Option<Child>,
     /// `:7`, for DISPLAY.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 impl Display {
     /// Starts Xvfb on a display of its own choice. Where there is no X11, there is nothing to start.
-    pub(super) fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         if !cfg!(target_os = "linux") {
             return Ok(Self { server: None, name: String::new() });
         }
         let failed = |reason: String| Error::Program { program: "Xvfb".into(), reason };
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1920x1200x24", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", "2560x1600x24", "-nolisten", "tcp"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
