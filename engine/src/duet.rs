@@ -48,8 +48,17 @@ const NOTHING: f32 = -120.0;
 pub struct Heard {
     /// The frame of an onset (of the last one, if there was more than one).
     pub onset: Option<u64>,
-    /// The pianist has paused: the frame on which the prompt ends.
-    pub pause: Option<u64>,
+    /// The pianist has paused.
+    pub pause: Option<Pause>,
+}
+
+/// A pause, long enough to play on in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// The frame on which the prompt ends.
+    pub end: u64,
+    /// The frame at which that was known.
+    pub found: u64,
 }
 
 /// Listens to the input. Audio thread; all methods are real-time safe.
@@ -167,7 +176,8 @@ impl Listener {
                 heard.onset = Some(begin);
                 self.last_onset = Some(begin);
                 // After a rest that no pause came of (a knock, a note tried), playing begins anew.
-                let rested = self.quiet_since.is_some_and(|since| begin.saturating_sub(since) > u64::from(self.sample_rate));
+                let rested =
+                    self.quiet_since.is_some_and(|since| begin.saturating_sub(since) > u64::from(self.sample_rate));
                 self.first_onset = self.first_onset.filter(|_| !rested).or(Some(begin));
             }
             self.since_onset = 0;
@@ -194,7 +204,8 @@ impl Listener {
             if left > 0.0 {
                 self.left = Some(left);
             } else {
-                heard.pause = Some(since.min(last + u64::from(RINGING_SECONDS * self.sample_rate)));
+                let prompt_end = since.min(last + u64::from(RINGING_SECONDS * self.sample_rate));
+                heard.pause = Some(Pause { end: prompt_end, found: end });
                 self.first_onset = None;
             }
         }
