@@ -12,11 +12,12 @@
 mod voice;
 
 use crate::controls::AtomicF32;
+use crate::ring::ring;
 use crate::seam::{Envelope, Smoothed};
 use crate::status::Meters;
 use crate::take::TakeId;
-use ringbuf::traits::{Consumer, Observer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
+use ringbuf::traits::{Consumer, Observer, Producer};
+use ringbuf::{HeapCons, HeapProd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -94,7 +95,7 @@ pub struct Mix {
 /// Makes both ends for a host rate in Hz.
 #[must_use]
 pub fn playback(sample_rate: u32, meters: Arc<Meters>) -> (PlaybackInput, PlaybackOutput) {
-    let (samples_in, samples_out) = HeapRb::new(sample_rate.max(1) as usize * RING_SECONDS * 2).split();
+    let (samples_in, samples_out) = ring(sample_rate.max(1) as usize * RING_SECONDS * 2);
     let (events_in, events_out) = rtrb::RingBuffer::new(EVENTS);
     let shared = Arc::new(Shared { due_from: AtomicU64::new(u64::MAX), ..Shared::default() });
     let output = PlaybackOutput {

@@ -253,7 +253,9 @@ fn note_value(text: &str) -> Option<i32> {
         return Some(-1);
     }
     let digits = text.split_whitespace().next()?;
-    digits.parse().ok().or_else(|| formatters::s2v_i32_key_formatter()(text)).filter(|n| (-1..=127).contains(n))
+    // The framework's parser cuts between bytes, which panics in the middle of a character.
+    let name = || text.is_ascii().then(|| formatters::s2v_i32_key_formatter()(text)).flatten();
+    digits.parse().ok().or_else(name).filter(|n| (-1..=127).contains(n))
 }
 
 #[cfg(test)]
@@ -346,6 +348,7 @@ mod tests {
         assert_eq!(note("60"), Some(60));
         assert_eq!(note("C4"), Some(60));
         assert_eq!(note("300"), None);
+        assert_eq!(note("ሳC4"), None);
     }
 
     #[test]
