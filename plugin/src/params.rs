@@ -137,7 +137,7 @@ impl SegueParams {
             t_fine: knob("Detail", detail, 0.0, 1.5),
             top_p: knob("Focus", Sampling::DEFAULT.top_p, 0.5, 1.0),
             seed: IntParam::new("Seed", 0, IntRange::Linear { min: 0, max: 9999 })
-                .with_value_to_string(Arc::new(|v| if v == 0 { "new".into() } else { v.to_string() }))
+                .with_value_to_string(Arc::new(seed_text))
                 .with_string_to_value(Arc::new(|s| {
                     if s.trim().eq_ignore_ascii_case("new") { Some(0) } else { s.trim().parse().ok() }
                 })),
@@ -241,6 +241,12 @@ fn length_value(text: &str) -> Option<f32> {
         "∞" | "inf" | "infinite" | "infinity" | "endless" => Some(60.0),
         other => parse_seconds(other).map(|v| v.min(SIXTY)),
     }
+}
+
+fn seed_text(value: i32) -> String {
+    #[cfg(feature = "defects")]
+    let value = crate::defects::seed(value);
+    if value == 0 { "new".into() } else { value.to_string() }
 }
 
 fn note_text(value: i32) -> String {

@@ -67,7 +67,10 @@ impl<'a> PersistentField<'a, Document> for Project {
     where
         F: Fn(&Document) -> R,
     {
-        f(&Document(Ok(self.shelf.snapshot())))
+        let shelf = self.shelf.snapshot();
+        #[cfg(feature = "defects")]
+        let shelf = crate::defects::saved(shelf);
+        f(&Document(Ok(shelf)))
     }
 }
 

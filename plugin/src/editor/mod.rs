@@ -262,6 +262,8 @@ impl App {
 
 impl NiceEguiApp for App {
     fn build(&mut self, ctx: egui::Context, gui: GuiContext, frame: &mut Frame) -> Result<(), baseview::HandlerError> {
+        #[cfg(feature = "defects")]
+        crate::defects::open();
         theme::install(&ctx);
         frame.set_clear_color(theme::PAPER.into());
         self.gui = Some(gui);
