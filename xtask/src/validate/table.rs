@@ -97,7 +97,7 @@ pub const CHECKS: &[Check] = &[
         60,
         lifecycle::thousand,
     ),
-    check("unactivated", "Processing after deactivation does not crash", Always, TestPack, 20, lifecycle::unactivated),
+    check("unactivated", "Processing without activation does not crash", Always, TestPack, 20, lifecycle::unactivated),
     check(
         "closing",
         "Closing in the middle of loading, prefill, generation or decoding is clean",

@@ -107,6 +107,7 @@ pub fn reopen(setting: &Setting) -> Result<String> {
     session.give_back(played.0);
     hold(resized > 0, || "it could never be resized".into())?;
     let grown = measure::resident_mb().zip(memory).map_or(0.0, |(after, before)| after - before);
-    hold(grown < 40.0, || format!("{grown:.0} MB stay behind of {} openings", rounds / 2))?;
+    // A few openings say nothing: the software renderer keeps what it has once had.
+    hold(!setting.full || grown < 40.0, || format!("{grown:.0} MB stay behind of {} openings", rounds / 2))?;
     Ok(format!("{rounds} openings, {resized} resizings, {grown:+.1} MB over the second half"))
 }

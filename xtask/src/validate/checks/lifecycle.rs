@@ -162,9 +162,12 @@ fn close(session: Session) -> f64 {
     begin.elapsed().as_secs_f64()
 }
 
-/// `process` although it has been deactivated, as a host's audio thread that is a block late does: no crash.
+/// `process` although nobody has activated, and after deactivation, as a host's audio thread that is a block late does:
+/// no crash.
 pub fn unactivated(setting: &Setting) -> Result<String> {
-    let mut session = Session::active(setting, Setup { max_block: 64, ..Setup::default() })?;
+    let mut session = Session::open(setting)?;
+    session.instance.process_inactive()?;
+    session.activate(Setup { max_block: 64, ..Setup::default() })?;
     session.deactivate()?;
     session.instance.process_inactive()?;
     // And it is none the worse for it.
