@@ -29,9 +29,10 @@ pub enum Event {
         /// The transport at that frame.
         transport: Transport,
     },
-    /// The host's transport started.
-    TransportStarted {
-        /// The first frame it ran.
+    /// The host's transport did something that could not be foreseen: it started, stopped, moved, changed its tempo or
+    /// signature.
+    Transport {
+        /// The first frame for which this holds.
         clock: u64,
         /// The transport at that frame.
         transport: Transport,
@@ -67,7 +68,15 @@ pub fn with_capacity(sample_rate: u32, frames: usize) -> (CaptureInput, CaptureO
     let (samples_in, samples_out) = ring(frames.max(1) * 2);
     let (events_in, events_out) = rtrb::RingBuffer::new(EVENTS);
     (
-        CaptureInput { samples: samples_in, events: events_in, clock: 0, gap: 0, sent: 0 },
+        CaptureInput {
+            samples: samples_in,
+            events: events_in,
+            sample_rate,
+            transport: None,
+            clock: 0,
+            gap: 0,
+            sent: 0,
+        },
         CaptureOutput {
             samples: samples_out,
             events: events_out,
@@ -83,6 +92,9 @@ pub fn with_capacity(sample_rate: u32, frames: usize) -> (CaptureInput, CaptureO
 pub struct CaptureInput {
     samples: HeapProd<f32>,
     events: rtrb::Producer<Event>,
+    sample_rate: u32,
+    /// What the worker knows of the transport, and since which frame.
+    transport: Option<(u64, Transport)>,
     clock: u64,
     /// Frames dropped that the worker has not been told about yet. While there are any, no sample is pushed.
     gap: u64,
@@ -121,10 +133,18 @@ impl CaptureInput {
         self.send(Event::Trigger { clock, transport })
     }
 
-    /// The host's transport started `frame` frames into the block that is pushed next.
-    pub fn transport_started(&mut self, frame: usize, transport: Transport) -> bool {
-        let clock = self.clock + frame as u64;
-        self.send(Event::TransportStarted { clock, transport })
+    /// The host's transport at the first frame of the block that is pushed next. Say it before every block; the worker
+    /// is told when it is not what was to be expected.
+    pub fn transport(&mut self, transport: Transport) {
+        let clock = self.clock;
+        let expected = self.transport.map(|(at, before)| before.after(clock - at, self.sample_rate));
+        // A full queue is for triggers: the news waits for a later block.
+        if expected.is_none_or(|expected| !expected.agrees(&transport))
+            && self.events.slots() > EVENTS / 4
+            && self.send(Event::Transport { clock, transport })
+        {
+            self.transport = Some((clock, transport));
+        }
     }
 
     /// Play the selected take, from the block that is pushed next.
@@ -231,7 +251,7 @@ impl CaptureOutput {
     pub fn next_event(&mut self) -> Option<Event> {
         let clock = match self.waiting.front()? {
             Event::Trigger { clock, .. }
-            | Event::TransportStarted { clock, .. }
+            | Event::Transport { clock, .. }
             | Event::Play { clock }
             | Event::Stop { clock } => *clock,
             Event::Gap { .. } => 0,

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::models::Models;
 use crate::pack::manifest::{AnalysisSpec, StreamId};
 pub use crate::sampler::Sampling;
+use crate::signals::{Signals, rms};
 use crate::stages::{self, Running, Streams};
 use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::take_decoder::check_take;
@@ -60,20 +61,20 @@ impl Continuation {
     /// # Errors
     /// [`Error::Request`] if the prompt is too short, silent or not finite; otherwise what the graphs say.
     pub fn prefill(models: Arc<Models>, prompt: &[Vec<f32>], seed: u64) -> Result<Self> {
-        let (mono, gain_in, gain_out) = normalise(prompt, models.manifest().audio.level_dbfs)?;
         let manifest = models.manifest();
+        let (signals, level) = Signals::of_prompt(prompt, manifest.audio.channels == 2, manifest.audio.level_dbfs)?;
         let mut streams = Streams { semantic: Tokens::new(1), acoustic: Tokens::new(manifest.codec.codebooks) };
-        models.new_encoder()?.push(&mono, &mut streams.acoustic)?;
+        models.new_encoder()?.push(&signals, &mut streams.acoustic)?;
         if let Some(mut semantic) = models.new_semantic()? {
-            semantic.push(&mono, &mut streams.semantic)?;
+            semantic.push(&signals, &mut streams.semantic)?;
         }
         let frames = streams.acoustic.frames();
         if frames == 0 || (manifest.semantic.is_some() && streams.semantic.frames() == 0) {
             return Err(Error::Request("the prompt is too short: play at least a second".into()));
         }
-        let (decoder, matched) = warm_up(&models, &streams.acoustic, frames, Some(&mono))?;
-        let gain = gain_out.map(|g| g * matched / gain_in);
-        Self::begin(models, streams, decoder, mono.len(), gain, seed)
+        let (decoder, matched) = warm_up(&models, &streams.acoustic, frames, Some(&signals.mid))?;
+        let gain = level.balance.map(|b| b * matched / level.gain);
+        Self::begin(models, streams, decoder, frames, signals.len(), gain, seed)
     }
 
     /// Continues a take's prompt once more, from its tokens: another seed gives another continuation of the same
@@ -100,14 +101,49 @@ impl Continuation {
             return Err(Error::Request(format!("take {:?} holds no prompt", take.name)));
         }
         let (decoder, _) = warm_up(&models, &streams.acoustic, frames, None)?;
-        Self::begin(models, streams, decoder, take.prompt_samples, take.gain, seed)
+        Self::begin(models, streams, decoder, frames, take.prompt_samples, take.gain, seed)
     }
 
-    /// Fills every stage's cache with the prompt's tokens.
+    /// Goes on from a take's end: its tokens, prompt and continuation, are the prompt (as many of them as the stages
+    /// remember), and nothing is encoded again. The first sample ever returned is the one right after the take's last.
+    ///
+    /// # Errors
+    /// As [`Self::prefill_take`].
+    pub fn prefill_further(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
+        check_take(&models, take)?;
+        let manifest = models.manifest();
+        let (codec, semantic) = (&manifest.codec, manifest.semantic.as_ref());
+        // Whole frames of both streams go.
+        let unit = semantic.map_or(codec.hop, |s| codec.hop * s.hop / gcd(codec.hop, s.hop));
+        let memory =
+            manifest.stages.iter().filter_map(|s| Some(s.context * manifest.hop(s.writes)?)).max().unwrap_or(0);
+        let end = take.prompt_samples + take.continuation_samples;
+        let cut = end.saturating_sub(memory) / unit * unit;
+        let mut streams = Streams { semantic: take.semantic.clone(), acoustic: take.acoustic.clone() };
+        let first = (cut / codec.hop * codec.codebooks).min(streams.acoustic.ids.len());
+        streams.acoustic.ids.drain(..first);
+        if let Some(semantic) = semantic {
+            let first = (cut / semantic.hop).min(streams.semantic.ids.len());
+            streams.semantic.ids.drain(..first);
+        }
+        let prompt = end - cut;
+        // Of the frames there are, those have been heard whose samples all lie before the end.
+        let lead = -models.new_decoder(0)?.position();
+        let heard = ((prompt as isize + lead) / codec.hop as isize).max(0) as usize;
+        let heard = heard.min(streams.acoustic.frames());
+        if heard == 0 {
+            return Err(Error::Request(format!("take {:?} is too short to go on from", take.name)));
+        }
+        let (decoder, _) = warm_up(&models, &streams.acoustic, heard, None)?;
+        Self::begin(models, streams, decoder, heard, prompt, take.gain, seed)
+    }
+
+    /// Fills every stage's cache with the prompt's tokens, of which the decoder has had the first `decoded` acoustic frames.
     fn begin(
         models: Arc<Models>,
         streams: Streams,
         decoder: Decoder,
+        decoded: usize,
         prompt: usize,
         gain: [f32; 2],
         seed: u64,
@@ -125,7 +161,7 @@ impl Continuation {
             stages: running,
             decoder,
             decoding: Duration::ZERO,
-            decoded: streams.acoustic.frames(),
+            decoded,
             prompt,
             made: 0,
             gain,
@@ -151,16 +187,15 @@ impl Continuation {
         let start = self.decoder.position();
         let codes = &self.streams.acoustic.ids
             [self.decoded * self.streams.acoustic.codebooks..until * self.streams.acoustic.codebooks];
-        let mut audio = Vec::new();
+        let mut audio = Signals::default();
         let clock = Instant::now();
         self.decoder.push(codes, &mut audio)?;
         self.decoding += clock.elapsed();
         self.decoded = until;
         // What lies before the prompt's end has been heard already.
         let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
-        let audio = &audio[skip..];
-        self.made += audio.len();
-        Ok(self.gain.map(|g| audio.iter().map(|x| x * g).collect()))
+        self.made += audio.len() - skip;
+        Ok(audio.left_right(skip..audio.len(), self.gain))
     }
 
     /// Runs the stages in order, each as far as the ones behind it will look.
@@ -240,6 +275,19 @@ impl Continuation {
         self.stages.iter().map(of).collect()
     }
 
+    /// For each stage, in the pack's order: its id, the frames it has made, and the first codebook of the latest of them,
+    /// at most `most`.
+    #[must_use]
+    pub fn ribbons(&self, most: usize) -> Vec<(String, usize, Arc<[u16]>)> {
+        let of = |s: &Running| {
+            let tokens = self.streams.of(s.spec.writes);
+            let from = s.prompt_frames.max(s.frames.saturating_sub(most));
+            let book = (from..s.frames).map(|t| tokens.frame(t)[s.spec.first_codebook]);
+            (s.spec.id.clone(), s.frames - s.prompt_frames, book.collect())
+        };
+        self.stages.iter().map(of).collect()
+    }
+
     /// Everything made so far as a take. `sampling` is used for the provenance if nothing has been made yet.
     #[must_use]
     pub fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
@@ -250,7 +298,8 @@ impl Continuation {
         Take {
             id,
             name,
-            kept: false,
+            stars: 0,
+            parent: None,
             provenance: Provenance {
                 pack,
                 pack_hash,
@@ -271,53 +320,27 @@ impl Continuation {
     }
 }
 
-/// Mixes to mono and brings it to the pack's level: (samples, gain that was applied, each channel's share).
-fn normalise(prompt: &[Vec<f32>], level_dbfs: f32) -> Result<(Vec<f32>, f32, [f32; 2])> {
-    let channels = prompt.len();
-    let length = prompt.first().map_or(0, Vec::len);
-    if !(1..=2).contains(&channels) || prompt.iter().any(|c| c.len() != length) {
-        return Err(Error::Request(format!("{channels} channels; one or two of equal length can be continued")));
-    }
-    if !prompt.iter().flatten().all(|x| x.is_finite()) {
-        return Err(Error::Request("the prompt holds NaN or infinity".into()));
-    }
-    let scale = 1.0 / channels as f32;
-    let mut mono: Vec<f32> = (0..length).map(|i| prompt.iter().map(|c| c[i]).sum::<f32>() * scale).collect();
-    let level = rms(&mono);
-    if level < 1e-5 {
-        return Err(Error::Request("nothing to continue: the prompt is silent".into()));
-    }
-    let limit = 100.0; // ±40 dB, as the pack format says
-    let gain = (10.0_f32.powf(level_dbfs / 20.0) / level).clamp(1.0 / limit, limit);
-    for x in &mut mono {
-        *x *= gain;
-    }
-    // Mono takes come out with the prompt's balance.
-    let share = |c: usize| (rms(&prompt[c.min(channels - 1)]) / level).clamp(0.0, 4.0);
-    Ok((mono, gain, [share(0), share(1)]))
-}
-
-fn rms(x: &[f32]) -> f32 {
-    (x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / x.len().max(1) as f64).sqrt() as f32
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// A decoder that has just decoded frame `frames − 1`, and the factor by which the end of the prompt came out too soft.
-/// (1 if there is no prompt to compare with).
-fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, mono: Option<&[f32]>) -> Result<(Decoder, f32)> {
+/// (1 if there is no prompt, its mid, to compare with).
+fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, prompt: Option<&[f32]>) -> Result<(Decoder, f32)> {
     let hop = models.manifest().codec.hop;
     let compare = (MATCH_SECONDS * models.sample_rate() as f32) as usize;
     let back = models.new_decoder(0)?.memory(hop) + compare.div_ceil(hop);
     let from = frames.saturating_sub(back);
     let mut decoder = models.new_decoder(from)?;
     let start = decoder.position();
-    let mut audio = Vec::new();
+    let mut audio = Signals::default();
     decoder.push(&acoustic.ids[from * acoustic.codebooks..frames * acoustic.codebooks], &mut audio)?;
-    let Some(mono) = mono else { return Ok((decoder, 1.0)) };
-    let end = decoder.position().clamp(0, mono.len() as isize) as usize;
+    let Some(prompt) = prompt else { return Ok((decoder, 1.0)) };
+    let end = decoder.position().clamp(0, prompt.len() as isize) as usize;
     let begin = end.saturating_sub(compare);
     let decoded_begin = (begin as isize - start).clamp(0, audio.len() as isize) as usize;
     let decoded_end = (end as isize - start).clamp(0, audio.len() as isize) as usize;
-    let (was, is) = (rms(&mono[begin..end]), rms(&audio[decoded_begin..decoded_end]));
+    let (was, is) = (rms(&prompt[begin..end]), rms(&audio.mid[decoded_begin..decoded_end]));
     // At most 3 dB either way: more would be the codec failing, not fading.
     let matched = if was > 1e-5 && is > 1e-5 { (was / is).clamp(0.708, 1.413) } else { 1.0 };
     Ok((decoder, matched))

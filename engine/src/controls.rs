@@ -60,6 +60,17 @@ pub struct Controls {
     pub seed: AtomicU32,
     /// Prompt length in seconds, 1–10.
     pub prompt_seconds: AtomicF32,
+    /// Prompt length in bars of the host's transport (1, 2, 4, 8); 0, or a host that does not tell tempo and position:
+    /// [`Self::prompt_seconds`] counts.
+    pub prompt_bars: AtomicU32,
+    /// Whether the prompt's end is moved back to the last beat before the trigger, if the host's transport runs.
+    pub snap_to_beat: AtomicBool,
+    /// Takes made by each trigger, 1–8: the first is played, the others are made after it, silently.
+    pub variations: AtomicU32,
+    /// Whether Segue triggers itself when the pianist has paused, and makes way when the pianist plays again.
+    pub duet: AtomicBool,
+    /// Seconds of pause after which a duet goes on, 0.3–5.
+    pub duet_pause_seconds: AtomicF32,
     /// Continuation length in seconds, 2–60; infinite for no end.
     pub length_seconds: AtomicF32,
     /// `true`: [`CaptureMode::Record`].
@@ -77,6 +88,11 @@ impl Default for Controls {
             top_p: AtomicF32::new(Sampling::DEFAULT.top_p),
             seed: AtomicU32::new(0),
             prompt_seconds: AtomicF32::new(4.0),
+            prompt_bars: AtomicU32::new(0),
+            snap_to_beat: AtomicBool::new(false),
+            variations: AtomicU32::new(1),
+            duet: AtomicBool::new(false),
+            duet_pause_seconds: AtomicF32::new(1.5),
             length_seconds: AtomicF32::new(16.0),
             record: AtomicBool::new(false),
             start: AtomicU32::new(0),

@@ -59,7 +59,7 @@ proptest! {
         desk.block(before, &PLAIN);
         let audio = ramp(frames);
         let from = (position as usize).min(frames);
-        let mut pushed = from + input.begin(TAKE, Start::At(start), position, frames as u64, &audio[from * 2..]).expect("idle");
+        let mut pushed = from + input.begin(Cue::new(TAKE, Start::At(start), position, frames as u64), &audio[from * 2..]).expect("idle");
         for block in blocks {
             desk.block(block, &PLAIN);
             pushed += input.push(&audio[pushed * 2..]);
@@ -86,8 +86,8 @@ proptest! {
         let mut mix = PLAIN;
         for (what, frames) in script {
             match what {
-                0 => drop(input.begin(TAKE, Start::At(desk.clock + frames as u64), 0, period, &ones[..frames])),
-                1 => drop(input.begin(TAKE, Start::Now, 0, u64::MAX, &ones)),
+                0 => drop(input.begin(Cue::new(TAKE, Start::At(desk.clock + frames as u64), 0, period), &ones[..frames])),
+                1 => drop(input.begin(Cue::new(TAKE, Start::Now, 0, u64::MAX), &ones)),
                 2 => { input.stop(); }
                 3 => mix.looping = !mix.looping,
                 4 | 5 => { input.push(&ones[..frames]); }
@@ -105,7 +105,7 @@ fn late_data_is_skipped_not_shifted() {
     let (mut input, output, _) = ends();
     let mut desk = Desk::new(output);
     desk.block(5_000, &PLAIN);
-    assert!(input.begin(TAKE, Start::At(1_000), 0, 50_000, &ramp(50_000)).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::At(1_000), 0, 50_000), &ramp(50_000)).is_some());
     desk.block(5_000, &PLAIN);
     assert_eq!(desk.left[9_000], 8_001.0, "frame 9000 holds sample 8000");
 }
@@ -115,7 +115,7 @@ fn now_discards_nothing() {
     let (mut input, output, _) = ends();
     let mut desk = Desk::new(output);
     desk.block(777, &PLAIN);
-    assert!(input.begin(TAKE, Start::Now, 0, 50_000, &ramp(50_000)).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, 50_000), &ramp(50_000)).is_some());
     desk.block(5_000, &PLAIN);
     assert_eq!(desk.left[777 + 2_000], 2_001.0);
 }
@@ -125,7 +125,7 @@ fn running_dry_is_counted_and_recovers_in_time() {
     let (mut input, output, meters) = ends();
     let mut desk = Desk::new(output);
     let audio = ramp(100_000);
-    assert!(input.begin(TAKE, Start::At(0), 0, 100_000, &audio[..10_000]).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::At(0), 0, 100_000), &audio[..10_000]).is_some());
     for _ in 0..20 {
         desk.block(512, &PLAIN);
     }
@@ -146,7 +146,7 @@ fn a_loop_starts_over_to_the_frame() {
     let (mut input, output, meters) = ends();
     let mut desk = Desk::new(output);
     let audio = ramp(10_000);
-    assert!(input.begin(TAKE, Start::At(0), 0, 10_000, &audio).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::At(0), 0, 10_000), &audio).is_some());
     input.push(&audio);
     input.push(&audio);
     let looping = Mix { looping: true, ..PLAIN };
@@ -167,35 +167,209 @@ fn a_loop_starts_over_to_the_frame() {
 fn an_armed_segment_starts_with_the_transport() {
     let (mut input, output, _) = ends();
     let mut desk = Desk::new(output);
-    assert!(input.begin(TAKE, Start::OnTransport { since: 0 }, 0, 50_000, &ramp(50_000)).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::OnTransport { since: 0 }, 0, 50_000), &ramp(50_000)).is_some());
     desk.block(3_000, &PLAIN);
     assert!(!input.is_heard());
-    desk.output.transport_started(desk.clock + 100);
+    desk.output.transport(desk.clock, Transport { playing: true, ..Transport::default() });
     desk.block(5_000, &PLAIN);
-    assert_eq!(desk.left[3_100 + 2_000], 2_001.0);
+    assert_eq!(desk.left[3_000 + 2_000], 2_001.0);
     assert!(input.is_heard());
 }
 
 #[test]
-fn one_segment_at_a_time() {
+fn what_comes_in_replaces_what_sounds_without_a_click() {
     let (mut input, output, _) = ends();
     let mut desk = Desk::new(output);
-    assert!(input.begin(TAKE, Start::Now, 0, 50_000, &ramp(50_000)).is_some());
-    assert!(input.begin(TAKE, Start::Now, 0, 50_000, &[]).is_none());
-    desk.block(2_000, &PLAIN);
+    let constant = |level: f32| -> Vec<f32> { (0..40_000).flat_map(|_| [level, -level]).collect() };
+    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, 50_000), &constant(1.0)).is_some());
+    desk.block(4_000, &PLAIN);
+    assert_eq!(desk.left[3_999], 1.0);
+    assert!(input.begin(Cue::new(TakeId(2), Start::At(5_000), 0, 50_000), &constant(0.5)).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, 50_000), &[]).is_none(), "both decks are taken");
+    desk.block(4_000, &PLAIN);
+    assert_eq!(desk.left[4_999], 1.0, "until the other one comes in");
+    assert_eq!(desk.left[5_000 + 1_300], 0.5);
+    for (n, sample) in desk.left[5_000..6_200].iter().enumerate() {
+        let angle = (n + 1) as f32 / 1_200.0 * std::f32::consts::FRAC_PI_2;
+        let equal_power = angle.cos() + 0.5 * angle.sin();
+        assert!((sample - equal_power).abs() < 0.003, "frame {n}: {sample}, not {equal_power}");
+    }
+    assert_eq!(input.sounding(), Some(TakeId(2)));
     assert!(input.stop());
     desk.block(2_000, &PLAIN);
-    assert!(input.is_idle());
-    assert!(input.begin(TAKE, Start::Now, 0, 50_000, &ramp(40_000)).is_some());
+    assert!(input.is_idle() && input.sounding().is_none());
+    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, 50_000), &ramp(40_000)).is_some());
     desk.block(4_000, &PLAIN);
-    assert_eq!(desk.left[4_000 + 3_000], 3_001.0, "what the stopped one left in the ring is not heard");
+    assert_eq!(desk.left[10_000 + 3_000], 3_001.0, "what a stopped one left in the ring is not heard");
+}
+
+#[test]
+fn beside_goes_on_at_the_same_position() {
+    for early in [0_u64, 700, 2_500] {
+        let (mut input, output, meters) = ends();
+        let mut desk = Desk::new(output);
+        assert!(input.begin(Cue::new(TAKE, Start::Now, 0, 100_000), &ramp(60_000)).is_some());
+        for _ in 0..20 {
+            desk.block(333, &PLAIN);
+        }
+        let position = meters.position.load(Relaxed) - 300 + early;
+        let other: Vec<f32> = ramp(60_000)[position as usize * 2..].to_vec();
+        assert!(input.begin(Cue::new(TakeId(2), Start::Beside, position, 100_000), &other).is_some());
+        for _ in 0..20 {
+            desk.block(333, &PLAIN);
+        }
+        // The same ramp: but for the sum of the two gains nothing is to be heard of the change.
+        assert_eq!(desk.left[12_000], 12_001.0);
+        assert_eq!(input.sounding(), Some(TakeId(2)));
+        assert_eq!(meters.position.load(Relaxed), desk.clock);
+    }
+}
+
+#[test]
+fn a_take_follows_another_without_a_gap() {
+    let (mut input, output, meters) = ends();
+    let mut desk = Desk::new(output);
+    let both = ramp(30_000);
+    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, 10_000), &both[..20_000]).is_some());
+    desk.block(3_000, &PLAIN);
+    assert!(input.follow(TakeId(2), 20_000));
+    input.push(&both[20_000..]);
+    for _ in 0..12 {
+        desk.block(1_000, &PLAIN);
+    }
+    for n in 2_000..15_000 {
+        assert_eq!(desk.left[n], (n + 1) as f32, "frame {n}");
+    }
+    assert_eq!((input.sounding(), meters.position.load(Relaxed)), (Some(TakeId(2)), 5_000));
+    for _ in 0..16 {
+        desk.block(1_000, &PLAIN);
+    }
+    assert_eq!(desk.left[28_000], 28_001.0);
+    assert!(desk.left[30_000..].iter().all(|s| *s == 0.0) && input.is_idle());
+    assert_eq!(meters.underruns.load(Relaxed), 0);
+}
+
+#[test]
+fn a_slow_fade_is_over_when_it_should_be() {
+    let (mut input, output, _) = ends();
+    let mut desk = Desk::new(output);
+    let ones: Vec<f32> = (0..40_000).flat_map(|_| [1.0, -1.0]).collect();
+    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, u64::MAX), &ones).is_some());
+    desk.block(4_000, &PLAIN);
+    desk.output.fade(0.1);
+    desk.block(10_000, &PLAIN);
+    assert!(desk.left[4_000 + 2_400] > 0.5 && desk.left[4_000 + 4_700] > 0.0);
+    assert!(desk.left[4_000 + 4_801..].iter().all(|s| *s == 0.0));
+    assert!(desk.steepest() < 0.002 && input.is_idle());
+}
+
+/// 120 bpm in 4/4, running since `origin`.
+fn song(origin: u64, clock: u64, tempo: f64) -> Transport {
+    let beat = (clock - origin) as f64 / f64::from(RATE) * tempo / 60.0;
+    Transport {
+        playing: true,
+        tempo: Some(tempo),
+        beat: Some(beat),
+        bar_start: Some((beat / 4.0).floor() * 4.0),
+        signature: Some((4, 4)),
+    }
+}
+
+#[test]
+fn a_gate_opens_on_the_line_wherever_the_host_puts_it() {
+    // The tempo doubles on the way: the bar that was due at 96 000 comes at 72 000.
+    for block in [1_usize, 64, 441, 1_023, 4_096] {
+        let (mut input, output, _) = ends();
+        let mut desk = Desk::new(output);
+        let cue = Cue { gate: Some(Grid::Bar), with_song: true, ..Cue::new(TAKE, Start::At(500), 0, 150_000) };
+        let audio = ramp(150_000);
+        let mut pushed = input.begin(cue, &audio).expect("idle");
+        while desk.clock < 80_000 {
+            let beat = if desk.clock < 48_000 {
+                desk.clock as f64 / 24_000.0
+            } else {
+                2.0 + (desk.clock - 48_000) as f64 / 12_000.0
+            };
+            let now = Transport {
+                tempo: Some(if desk.clock < 48_000 { 120.0 } else { 240.0 }),
+                beat: Some(beat),
+                ..song(0, 0, 120.0)
+            };
+            let now = Transport { bar_start: Some((beat / 4.0).floor() * 4.0), ..now };
+            desk.output.transport(desk.clock, now);
+            // Hosts split their blocks where the tempo jumps.
+            let until = if desk.clock < 48_000 { 48_000 - desk.clock } else { u64::MAX };
+            desk.block(block.min(until as usize), &PLAIN);
+            pushed += input.push(&audio[pushed * 2..]);
+        }
+        let first = desk.left.iter().position(|s| *s != 0.0).expect("heard");
+        assert_eq!(first, 72_000, "blocks of {block}");
+        assert_eq!(desk.left[75_000], (75_000 - 500 + 1) as f32, "and in time");
+    }
+}
+
+#[test]
+fn what_belongs_to_the_song_stops_with_it() {
+    for gate in [None, Some(Grid::Bar)] {
+        let (mut input, output, _) = ends();
+        let mut desk = Desk::new(output);
+        let cue = Cue { gate, with_song: true, ..Cue::new(TAKE, Start::At(500), 0, 50_000) };
+        assert!(input.begin(cue, &ramp(50_000)).is_some());
+        desk.output.transport(0, song(0, 0, 120.0));
+        desk.block(5_000, &PLAIN);
+        desk.output.transport(5_000, Transport { playing: false, ..song(0, 5_000, 120.0) });
+        desk.block(5_000, &PLAIN);
+        assert_eq!(desk.left[4_000] != 0.0, gate.is_none());
+        assert!(desk.left[6_300..].iter().all(|s| *s == 0.0) && input.is_idle());
+        desk.output.transport(10_000, song(10_000, 10_000, 120.0));
+        desk.block(90_000, &PLAIN);
+        assert!(desk.left[10_000..].iter().all(|s| *s == 0.0), "and does not come back by itself");
+    }
+}
+
+#[test]
+fn a_line_is_waited_for_with_its_offset() {
+    let (mut input, output, _) = ends();
+    let mut desk = Desk::new(output);
+    let start = Start::OnLine { grid: Grid::Bar, offset: 1.5 };
+    desk.block(100, &PLAIN);
+    assert!(input.begin(Cue::new(TAKE, start, 0, 50_000), &ramp(50_000)).is_some());
+    while desk.clock < 60_000 {
+        desk.output.transport(desk.clock, song(100, desk.clock, 120.0));
+        desk.block(999, &PLAIN);
+    }
+    let first = desk.left.iter().position(|s| *s != 0.0).expect("heard");
+    assert_eq!(first, 100 + 36_000);
+}
+
+#[test]
+fn a_looping_transport_neither_loses_nor_repeats() {
+    let (mut input, output, _) = ends();
+    let mut desk = Desk::new(output);
+    let cue = Cue { gate: Some(Grid::Bar), with_song: true, ..Cue::new(TAKE, Start::At(0), 0, 150_000) };
+    let audio = ramp(150_000);
+    let mut pushed = input.begin(cue, &audio).expect("idle");
+    // Two bars from the middle of one, round and round: a line every 96 000 frames, from 48 000 on.
+    while desk.clock < 400_000 {
+        let beat = 2.0 + (desk.clock % 192_000) as f64 / 24_000.0;
+        let bar_start = Some((beat / 4.0).floor() * 4.0);
+        desk.output.transport(desk.clock, Transport { beat: Some(beat), bar_start, ..song(0, 0, 120.0) });
+        desk.block(600.min(192_000 - (desk.clock % 192_000) as usize), &PLAIN);
+        pushed += input.push(&audio[pushed * 2..]);
+    }
+    let first = desk.left.iter().position(|s| *s != 0.0).expect("heard");
+    assert_eq!(first, 48_000);
+    for n in 50_000..148_000 {
+        assert_eq!(desk.left[n], (n + 1) as f32, "frame {n}");
+    }
+    assert!(desk.left[150_000..].iter().all(|s| *s == 0.0));
 }
 
 #[test]
 fn the_input_makes_way_and_comes_back() {
     let (mut input, mut output, _) = ends();
     let silence = vec![0.0; 2 * 10_000];
-    assert!(input.begin(TAKE, Start::At(2_000), 0, 10_000, &silence).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::At(2_000), 0, 10_000), &silence).is_some());
     let mix = Mix { duck: true, ..PLAIN };
     let (mut left, mut right) = (vec![1.0; 20_000], vec![1.0; 20_000]);
     output.mix(&mut [&mut left, &mut right], 0, &mix);
@@ -216,7 +390,7 @@ fn without_a_continuation_the_input_passes_bit_for_bit() {
 #[test]
 fn a_reset_silences_at_once() {
     let (mut input, mut output, _) = ends();
-    assert!(input.begin(TAKE, Start::Now, 0, u64::MAX, &ramp(50_000)).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, u64::MAX), &ramp(50_000)).is_some());
     let mut block = [vec![0.0; 4_000], vec![0.0; 4_000]];
     let [left, right] = &mut block;
     output.mix(&mut [left, right], 0, &PLAIN);
@@ -238,7 +412,7 @@ fn an_offline_render_waits_for_what_is_due_and_for_nothing_else() {
     assert!(output.ready(1, 0, 512, false), "not due yet");
     assert!(!output.ready(1, 512, 512, false), "due, and not begun");
     let audio = ramp(5_000);
-    assert!(input.begin(TAKE, Start::At(600), 0, 5_000, &audio[..600]).is_some());
+    assert!(input.begin(Cue::new(TAKE, Start::At(600), 0, 5_000), &audio[..600]).is_some());
     input.set_due_from(u64::MAX);
     assert!(!output.ready(1, 512, 512, false), "begun, not enough");
     input.push(&audio[600..]);

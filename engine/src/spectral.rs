@@ -123,12 +123,14 @@ impl Synthesis {
         self.position
     }
 
-    /// Adds one sub-frame (`n_fft/2 + 1` pairs re, im) and appends the `hop` samples that are final with it to `out`.
+    /// Adds one sub-frame (pairs re, im of the lowest bins) and appends the `hop` samples that are final with it to `out`.
     ///
     /// # Panics
-    /// If `bins` is not `n_fft + 2` long.
+    /// If `bins` does not hold the pairs that the pack promises.
     pub fn push(&mut self, bins: &[f32], out: &mut Vec<f32>) {
-        assert_eq!(bins.len(), self.spec.n_fft + 2, "one sub-frame");
+        assert_eq!(bins.len(), self.spec.bins() * 2, "one sub-frame");
+        // The transform uses its input as scratch: what is not given must be cleared again.
+        self.spectrum.fill(Complex::new(0.0, 0.0));
         for (c, pair) in self.spectrum.iter_mut().zip(bins.chunks_exact(2)) {
             *c = Complex::new(pair[0], pair[1]);
         }
@@ -155,6 +157,7 @@ impl Synthesis {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pack::manifest::Channel;
 
     #[test]
     fn perfect_spectra_give_back_the_audio() {
@@ -162,8 +165,10 @@ mod tests {
         for (n_fft, hop) in [(960, 120), (512, 120)] {
             let look_ahead = n_fft / 2;
             let offset = (hop + look_ahead) as isize - n_fft as isize;
-            let mut analysis = Analysis::new(AnalysisSpec { n_fft, bins: n_fft / 2 + 1, look_ahead }, hop);
-            let mut synthesis = Synthesis::new(SynthesisSpec { n_fft, hop, offset }, hop, 0);
+            let mut analysis =
+                Analysis::new(AnalysisSpec { n_fft, bins: n_fft / 2 + 1, look_ahead, channel: Channel::Mid }, hop);
+            let spec = SynthesisSpec { n_fft, hop, offset, given_bins: 0, channel: Channel::Mid };
+            let mut synthesis = Synthesis::new(spec, hop, 0);
             let audio: Vec<f32> = (0..24_000).map(|i| ((i * i % 7919) as f32 / 7919.0 - 0.5) * 0.5).collect();
             let mut out = Vec::new();
             let start = synthesis.position();
@@ -181,8 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn bins_that_are_not_given_are_silent_in_every_frame() {
+        let all = SynthesisSpec { n_fft: 64, hop: 32, offset: -16, given_bins: 0, channel: Channel::Mid };
+        let few = SynthesisSpec { given_bins: 5, ..all };
+        let (mut whole, mut low) = (Synthesis::new(all, 32, 0), Synthesis::new(few, 32, 0));
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for t in 0..6 {
+            let given: Vec<f32> = (0..10).map(|i| ((t * 10 + i) as f32).sin()).collect();
+            let mut padded = given.clone();
+            padded.resize(66, 0.0);
+            whole.push(&padded, &mut a);
+            low.push(&given, &mut b);
+        }
+        assert_eq!(a, b);
+    }
+
+    #[test]
     fn a_frame_reaches_exactly_its_look_ahead() {
-        let mut analysis = Analysis::new(AnalysisSpec { n_fft: 64, bins: 33, look_ahead: 16 }, 32);
+        let mut analysis =
+            Analysis::new(AnalysisSpec { n_fft: 64, bins: 33, look_ahead: 16, channel: Channel::Mid }, 32);
         assert_eq!((analysis.frames_known(47), analysis.frames_known(48), analysis.frames_known(80)), (0, 1, 2));
         let mut audio = vec![0.0; 200];
         audio[48] = 1.0; // the first sample that frame 0 (window −16..48) must not see

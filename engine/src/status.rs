@@ -6,6 +6,8 @@ use crate::take::TakeId;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+pub use crate::spectrum::Spectrum;
+
 /// Minimum and maximum per column, for drawing; channels mixed. At most 1024 columns.
 pub type Waveform = Arc<[(f32, f32)]>;
 
@@ -76,7 +78,13 @@ pub struct StageProgress {
     pub done: usize,
     /// Frames wanted; `None` without end.
     pub total: Option<usize>,
+    /// The first codebook of the latest frames, oldest first, the last one being frame `done - 1`; at most
+    /// [`RIBBON_FRAMES`].
+    pub tokens: Arc<[u16]>,
 }
+
+/// Most tokens in [`StageProgress::tokens`].
+pub const RIBBON_FRAMES: usize = 3000;
 
 /// Progress of the running continuation.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,22 +108,60 @@ pub struct TakeSummary {
     pub id: TakeId,
     /// Name.
     pub name: String,
-    /// Marked as worth keeping.
-    pub kept: bool,
+    /// 0–5.
+    pub stars: u8,
     /// Seed used.
     pub seed: u64,
     /// Semantic, coarse, fine.
     pub temperatures: [f32; 3],
     /// Length in seconds.
     pub seconds: f64,
+    /// Length of what it continues, in seconds.
+    pub prompt_seconds: f64,
     /// Prompt as decoded or captured, for drawing.
     pub prompt: Waveform,
     /// Continuation, for drawing.
     pub continuation: Waveform,
     /// `false` while its pack is missing: visible, greyed, kept.
     pub playable: bool,
+    /// Prompt and continuation as levels over time and pitch, for drawing. Grows while the take is made.
+    pub spectrum: Spectrum,
     /// Pack name and version it was made with.
     pub pack: String,
+    /// The host's tempo when it was made, in beats per minute.
+    pub tempo: Option<f64>,
+    /// The take it goes on from ([`crate::command::Command::Further`]). It may have been deleted.
+    pub parent: Option<TakeId>,
+}
+
+/// What the duet is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum DuetState {
+    /// Switched off, or not active.
+    #[default]
+    Off,
+    /// The pianist plays, or nothing new has been played since the last continuation.
+    Listening,
+    /// The pianist has paused.
+    Waiting {
+        /// Until Segue goes on, unless there is an onset first.
+        seconds_left: f32,
+    },
+    /// Segue plays on (or is about to: it is generating).
+    Playing,
+}
+
+/// What the host tells about its musical time.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct HostTime {
+    /// Whether the song runs.
+    pub playing: bool,
+    /// Quarter notes per minute, if told.
+    pub tempo: Option<f64>,
+    /// Time signature, if told.
+    pub signature: Option<(u32, u32)>,
+    /// Whether tempo and position are known, so that prompts can be measured in bars.
+    pub bars: bool,
 }
 
 /// The worker's snapshot. Cloning is cheap (waveforms are shared).
@@ -141,6 +187,20 @@ pub struct Status {
     pub generating: Option<TakeId>,
     /// Whether a take is being played.
     pub playing: Option<TakeId>,
+    /// Variations still to be made after the one in the making.
+    pub queued: usize,
+    /// What [`crate::command::Command::Undo`] would take back, in words (`delete “Take 3”`).
+    pub undo: Option<String>,
+    /// What [`crate::command::Command::Redo`] would do again, in words.
+    pub redo: Option<String>,
+    /// What the duet is doing.
+    pub duet: DuetState,
+    /// Seconds of the prompt that a trigger would take now (bars counted in the host's tempo).
+    pub prompt_seconds_now: f32,
+    /// The host's musical time.
+    pub host_time: HostTime,
+    /// The files written last, most recent export only: the continuation's (or the only one) first.
+    pub exported: Vec<std::path::PathBuf>,
     /// Milliseconds from the last trigger until its first continuation sample could be mixed.
     pub ttfa_ms: Option<f64>,
     /// Speed of the last finished continuation.
@@ -148,7 +208,7 @@ pub struct Status {
 }
 
 /// Written by the audio thread, read by anyone. Real-time safe.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meters {
     /// Peak of the last block's input, linear.
     pub input_peak: AtomicF32,
@@ -156,8 +216,45 @@ pub struct Meters {
     pub wet_peak: AtomicF32,
     /// Position in the playing take, frames at the host's rate since the continuation's start; `u64::MAX` if none plays.
     pub position: AtomicU64,
+    /// While the built-in prompt is heard: frames at the host's rate since its beginning; `u64::MAX` otherwise.
+    pub prompt_position: AtomicU64,
     /// Blocks in which playback ran dry since activation.
     pub underruns: AtomicU64,
     /// The sample clock at the end of the last block.
     pub clock: AtomicU64,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            input_peak: AtomicF32::default(),
+            wet_peak: AtomicF32::default(),
+            position: AtomicU64::new(u64::MAX),
+            prompt_position: AtomicU64::new(u64::MAX),
+            underruns: AtomicU64::new(0),
+            clock: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Default for TakeSummary {
+    /// Nothing yet.
+    fn default() -> Self {
+        Self {
+            id: TakeId(0),
+            name: String::new(),
+            stars: 0,
+            seed: 0,
+            temperatures: [0.0; 3],
+            seconds: 0.0,
+            prompt_seconds: 0.0,
+            prompt: Waveform::default(),
+            continuation: Waveform::default(),
+            playable: false,
+            spectrum: Spectrum::default(),
+            pack: String::new(),
+            tempo: None,
+            parent: None,
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub struct Tokens {
     /// Codebooks per frame.
     pub codebooks: usize,
     /// `frames · codebooks` ids.
+    #[serde(with = "crate::token_text")]
     pub ids: Vec<u16>,
 }
 
@@ -64,8 +65,12 @@ pub struct Take {
     pub id: TakeId,
     /// What the user sees.
     pub name: String,
-    /// Marked as worth keeping.
-    pub kept: bool,
+    /// 0–5. Projects of format 1 have `kept` instead: kept is five.
+    #[serde(default, alias = "kept", deserialize_with = "stars")]
+    pub stars: u8,
+    /// The take it goes on from. It may be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TakeId>,
     /// Where it came from.
     pub provenance: Provenance,
     /// Semantic tokens (one codebook); empty if the pack has no semantic stage.
@@ -83,7 +88,26 @@ pub struct Take {
     pub gain: [f32; 2],
 }
 
+fn stars<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Kept(bool),
+        Stars(u8),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::Kept(kept) => 5 * u8::from(kept),
+        Stored::Stars(stars) => stars.min(5),
+    })
+}
+
 impl Take {
+    /// Length of the prompt in seconds.
+    #[must_use]
+    pub fn prompt_seconds(&self) -> f64 {
+        self.prompt_samples as f64 / f64::from(self.sample_rate.max(1))
+    }
+
     /// Length of the continuation in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::models::Models;
+use crate::signals::Signals;
 use crate::take::{Take, Tokens};
 use crate::tokenizers::Decoder;
 use std::ops::Range;
@@ -69,6 +70,14 @@ impl TakeDecoder {
         Self::of(models, take, 0..take.prompt_samples)
     }
 
+    /// Prompt and continuation, without a seam.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn whole(models: &Models, take: &Take) -> Result<Self> {
+        Self::of(models, take, 0..take.prompt_samples.saturating_add(take.continuation_samples))
+    }
+
     fn of(models: &Models, take: &Take, wanted: Range<usize>) -> Result<Self> {
         check_take(models, take)?;
         let hop = models.manifest().codec.hop;
@@ -92,15 +101,14 @@ impl TakeDecoder {
         while !self.wanted.is_empty() && self.next < self.acoustic.frames() {
             let until = (self.next + CHUNK).min(self.acoustic.frames());
             let start = self.decoder.position();
-            let mut audio = Vec::new();
+            let mut audio = Signals::default();
             self.decoder.push(&self.acoustic.ids[self.next * q..until * q], &mut audio)?;
             self.next = until;
             let skip = (self.wanted.start as isize - start).clamp(0, audio.len() as isize) as usize;
-            let audio = &audio[skip..];
-            let audio = &audio[..audio.len().min(self.wanted.len())];
-            self.wanted.start += audio.len();
-            if !audio.is_empty() {
-                return Ok(Some(self.gain.map(|g| audio.iter().map(|x| x * g).collect())));
+            let given = skip..audio.len().min(skip + self.wanted.len());
+            self.wanted.start += given.len();
+            if !given.is_empty() {
+                return Ok(Some(audio.left_right(given, self.gain)));
             }
         }
         Ok(None)

@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::graph::{Graph, StateStream, output, tensor};
-use crate::pack::manifest::{AnalysisSpec, SynthesisSpec};
+use crate::pack::manifest::{AnalysisSpec, Channel, SynthesisSpec};
+use crate::signals::Signals;
 use crate::spectral::{Analysis, Synthesis};
 use crate::take::Tokens;
 use ort::value::TensorElementType::{Float32, Int64};
@@ -15,13 +16,22 @@ const CHUNK: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Tokenizer {
     stream: StateStream,
-    analyses: Vec<(String, Analysis, usize)>,
+    analyses: Vec<Input>,
     output: &'static str,
     codebooks: usize,
     /// Samples not yet forgotten; the first is sample `origin`.
-    audio: Vec<f32>,
+    audio: Signals,
     origin: usize,
     frames: usize,
+}
+
+/// One of the graph's inputs.
+#[derive(Debug)]
+struct Input {
+    name: String,
+    analysis: Analysis,
+    bins: usize,
+    channel: Channel,
 }
 
 impl Tokenizer {
@@ -33,14 +43,19 @@ impl Tokenizer {
         output: &'static str,
         codebooks: usize,
     ) -> Result<Self> {
-        let named = |(i, spec): (usize, &AnalysisSpec)| (format!("spectrum_{i}"), Analysis::new(*spec, hop), spec.bins);
-        let analyses = specs.iter().enumerate().map(named).collect();
+        let input = |(i, spec): (usize, &AnalysisSpec)| Input {
+            name: format!("spectrum_{i}"),
+            analysis: Analysis::new(*spec, hop),
+            bins: spec.bins,
+            channel: spec.channel,
+        };
+        let analyses = specs.iter().enumerate().map(input).collect();
         Ok(Self {
             stream: StateStream::new(graph)?,
             analyses,
             output,
             codebooks,
-            audio: Vec::new(),
+            audio: Signals::default(),
             origin: 0,
             frames: 0,
         })
@@ -58,21 +73,22 @@ impl Tokenizer {
         graph.states().map(|_| ())
     }
 
-    /// Takes the next samples (mono, the pack's rate and level); appends the tokens of every frame that is now known.
-    pub(crate) fn push(&mut self, samples: &[f32], tokens: &mut Tokens) -> Result<()> {
-        self.audio.extend_from_slice(samples);
+    /// Takes the next samples (the pack's rate and level); appends the tokens of every frame that is now known.
+    pub(crate) fn push(&mut self, samples: &Signals, tokens: &mut Tokens) -> Result<()> {
+        self.audio.mid.extend_from_slice(&samples.mid);
+        self.audio.side.extend_from_slice(&samples.side);
         let end = self.origin + self.audio.len();
-        let known = self.analyses.iter().map(|(_, a, _)| a.frames_known(end)).min().unwrap_or(0);
+        let known = self.analyses.iter().map(|i| i.analysis.frames_known(end)).min().unwrap_or(0);
         while self.frames < known {
             let n = (known - self.frames).min(CHUNK);
             let mut inputs = Vec::with_capacity(self.analyses.len());
             let graph = Arc::clone(self.stream.graph());
-            for (name, analysis, bins) in &mut self.analyses {
-                let mut spectrum = Vec::with_capacity(n * *bins * 2);
+            for input in &mut self.analyses {
+                let mut spectrum = Vec::with_capacity(n * input.bins * 2);
                 for t in self.frames..self.frames + n {
-                    analysis.frame(&self.audio, self.origin, t, &mut spectrum);
+                    input.analysis.frame(self.audio.of(input.channel), self.origin, t, &mut spectrum);
                 }
-                inputs.push((name.as_str(), tensor(&graph, &[1, n, *bins, 2], spectrum)?));
+                inputs.push((input.name.as_str(), tensor(&graph, &[1, n, input.bins, 2], spectrum)?));
             }
             let (name, codebooks) = (self.output, self.codebooks);
             self.stream.run(inputs, |graph, outputs| {
@@ -85,9 +101,11 @@ impl Tokenizer {
             })?;
             self.frames += n;
         }
-        let needed = self.analyses.iter().map(|(_, a, _)| a.first_sample(self.frames)).min().unwrap_or(end);
+        let needed = self.analyses.iter().map(|i| i.analysis.first_sample(self.frames)).min().unwrap_or(end);
         let forget = needed.saturating_sub(self.origin).min(self.audio.len());
-        self.audio.drain(..forget);
+        self.audio.mid.drain(..forget);
+        let side = forget.min(self.audio.side.len());
+        self.audio.side.drain(..side);
         self.origin += forget;
         Ok(())
     }
@@ -100,15 +118,18 @@ pub(crate) struct Decoder {
     codebooks: usize,
     syntheses: Vec<Head>,
     /// Sum of the heads' output that is not given out yet; the first is sample `position`.
-    mix: Vec<f32>,
+    mix: Signals,
     position: isize,
+    stereo: bool,
 }
 
 #[derive(Debug)]
 struct Head {
     output: String,
     synthesis: Synthesis,
+    channel: Channel,
     bins: usize,
+    window: usize,
     per_frame: usize,
 }
 
@@ -124,30 +145,29 @@ impl Decoder {
         let head = |(i, spec): (usize, &SynthesisSpec)| Head {
             output: format!("spectrum_{i}"),
             synthesis: Synthesis::new(*spec, hop, frame),
-            bins: spec.n_fft / 2 + 1,
+            channel: spec.channel,
+            bins: spec.bins(),
+            window: spec.n_fft,
             per_frame: hop / spec.hop,
         };
         let syntheses: Vec<Head> = specs.iter().enumerate().map(head).collect();
         let position = syntheses.iter().map(|h| h.synthesis.position()).min().unwrap_or(0);
-        Ok(Self { stream: StateStream::new(graph)?, codebooks, syntheses, mix: Vec::new(), position })
+        let stereo = specs.iter().any(|s| s.channel == Channel::Side);
+        Ok(Self { stream: StateStream::new(graph)?, codebooks, syntheses, mix: Signals::default(), position, stereo })
     }
 
     /// Checks that the graph is what the manifest promises.
     pub(crate) fn check(graph: &Graph, specs: &[SynthesisSpec], codebooks: usize) -> Result<()> {
         graph.expect_input("codes", Int64, &[Some(1), None, Some(codebooks)])?;
         for (i, spec) in specs.iter().enumerate() {
-            graph.expect_output(
-                &format!("spectrum_{i}"),
-                Float32,
-                &[Some(1), None, Some(spec.n_fft / 2 + 1), Some(2)],
-            )?;
+            graph.expect_output(&format!("spectrum_{i}"), Float32, &[Some(1), None, Some(spec.bins()), Some(2)])?;
         }
         graph.states().map(|_| ())
     }
 
     /// Frames of past that matter to what is decoded next, its windows included.
     pub(crate) fn memory(&self, hop: usize) -> usize {
-        let window = self.syntheses.iter().map(|h| (h.bins * 2).div_ceil(hop)).max().unwrap_or(0);
+        let window = self.syntheses.iter().map(|h| h.window.div_ceil(hop)).max().unwrap_or(0);
         self.stream.memory() + window
     }
 
@@ -157,7 +177,7 @@ impl Decoder {
     }
 
     /// Decodes whole frames of codes and appends the samples that are final with them.
-    pub(crate) fn push(&mut self, codes: &[u16], out: &mut Vec<f32>) -> Result<()> {
+    pub(crate) fn push(&mut self, codes: &[u16], out: &mut Signals) -> Result<()> {
         let n = codes.len() / self.codebooks;
         if n == 0 {
             return Ok(());
@@ -180,6 +200,7 @@ impl Decoder {
                 for bins in spectrum.chunks_exact(row) {
                     head.synthesis.push(bins, &mut audio);
                 }
+                let mix = mix.of_mut(head.channel);
                 mix.resize(mix.len().max(start + audio.len()), 0.0);
                 for (m, a) in mix[start..].iter_mut().zip(audio) {
                     *m += a;
@@ -190,7 +211,10 @@ impl Decoder {
         // Final is what every head has reached.
         let reached = self.syntheses.iter().map(|h| h.synthesis.position()).min().unwrap_or(position);
         let ready = (reached - self.position).max(0) as usize;
-        out.extend(self.mix.drain(..ready));
+        out.mid.extend(self.mix.mid.drain(..ready));
+        if self.stereo {
+            out.side.extend(self.mix.side.drain(..ready));
+        }
         self.position = reached;
         Ok(())
     }

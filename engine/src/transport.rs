@@ -35,6 +35,46 @@ impl Transport {
         Self { beat: self.beat.map(|beat| beat + quarters), ..*self }
     }
 
+    /// Whether the other snapshot, of the same moment, says the same. Real-time safe.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        // Hosts round their positions; a 500th of a quarter is 1 ms at 120 bpm.
+        let near = |a: Option<f64>, b: Option<f64>, modulus: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => {
+                let apart = modulus.map_or((a - b).abs(), |m| (a - b + 0.002).rem_euclid(m) - 0.002);
+                apart.abs() < 0.002
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        self.playing == other.playing
+            && self.tempo == other.tempo
+            && self.signature == other.signature
+            && near(self.beat, other.beat, None)
+            && near(self.bar_start, other.bar_start, Some(self.quarters(Grid::Bar)))
+    }
+
+    /// This snapshot as it would have been taken `frames` frames earlier. Real-time safe.
+    #[must_use]
+    pub fn before(&self, frames: u64, sample_rate: u32) -> Self {
+        let quarters = self.after(frames, sample_rate).beat.zip(self.beat).map_or(0.0, |(after, now)| after - now);
+        self.after_quarters(-quarters)
+    }
+
+    /// This snapshot with the song position moved by so many quarter notes. Real-time safe.
+    #[must_use]
+    pub fn after_quarters(&self, quarters: f64) -> Self {
+        Self { beat: self.beat.map(|beat| beat + quarters), ..*self }
+    }
+
+    /// Quarter notes since the last line of the grid. `None` if the host does not tell its position.
+    #[must_use]
+    pub fn phase(&self, grid: Grid) -> Option<f64> {
+        let beat = self.beat.filter(|b| b.is_finite())?;
+        let bar_start = self.bar_start.filter(|b| b.is_finite()).unwrap_or(0.0);
+        Some((beat - bar_start).rem_euclid(self.quarters(grid)))
+    }
+
     /// Length of a beat or bar in frames, `None` while the tempo is unknown or the transport stands.
     #[must_use]
     pub fn frames_per(&self, grid: Grid, sample_rate: u32) -> Option<f64> {
@@ -57,7 +97,9 @@ impl Transport {
         Some((taken_at as f64 + line.round()).max(not_before as f64) as u64)
     }
 
-    fn quarters(&self, grid: Grid) -> f64 {
+    /// Quarter notes in a beat or bar; 4/4 if the host tells no signature.
+    #[must_use]
+    pub fn quarters(&self, grid: Grid) -> f64 {
         let (numerator, denominator) = self.signature.filter(|(n, d)| *n > 0 && *d > 0).unwrap_or((4, 4));
         let beat = 4.0 / f64::from(denominator);
         match grid {

@@ -69,8 +69,9 @@ fn a_take_decodes_to_what_was_played() {
         let error: Vec<f32> = played.iter().zip(again).map(|(a, b)| a - b).collect();
         assert!(rms(&error) < rms(played) * 1e-4, "-80 dB: {} of {}", rms(&error), rms(played));
     }
-    // The prompt's left channel was twice as loud as its right one.
-    assert!((rms(&again[0]) / rms(&again[1]) - 2.0).abs() < 0.01);
+    // The tiny pack is stereo: the two channels are not one and the same. (Balance of mono packs: see signals.rs.)
+    let side: Vec<f32> = again[0].iter().zip(&again[1]).map(|(l, r)| l - r).collect();
+    assert!(rms(&side) > 1e-2 * rms(&again[0]));
 }
 
 #[test]
@@ -91,6 +92,49 @@ fn a_takes_prompt_can_be_continued_again_from_its_tokens() {
         samples += chunk[0].len();
     }
     assert_eq!(samples, 72_000, "the prompt can be heard again too");
+}
+
+#[test]
+fn goes_on_from_a_takes_end_without_a_seam_and_without_encoding() {
+    let models = load(tiny_pack());
+    // A short one, and one that is longer than the stages remember.
+    for (prompt, length, asked) in [(3.0, 1.0, 20_000), (6.0, 4.0, 90_000)] {
+        let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, prompt), 9).unwrap();
+        let played = play_on(&mut continuation, &LIVELY, 24_000, length);
+        let mut take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
+        // The last chunk reaches beyond what was asked for: the rest of it is known already.
+        take.continuation_samples = asked;
+        let mut further = Continuation::prefill_further(Arc::clone(&models), &take, 10).unwrap();
+        let on = play_on(&mut further, &LIVELY, 24_000, 1.0);
+        let known = played[0].len() - asked;
+        assert!(known > 0);
+        for (on, played) in on.iter().zip(&played) {
+            let error: Vec<f32> = on.iter().zip(&played[asked..]).map(|(a, b)| a - b).collect();
+            assert!(
+                rms(&error[..known]) < rms(&played[asked..]) * 1e-3,
+                "the first {known} samples are the old take's"
+            );
+        }
+        let child = further.take(TakeId(2), "Take 2".into(), &LIVELY);
+        assert_eq!(child.continuation_samples, on[0].len());
+        assert!(child.prompt_samples <= take.prompt_samples + asked);
+        let cut = take.prompt_samples + asked - child.prompt_samples;
+        assert!(cut.is_multiple_of(960) && (cut > 0) == (prompt > 5.0), "{cut} samples were forgotten");
+        // Its prompt is the old take, token for token.
+        let books = take.acoustic.codebooks;
+        let old = &take.acoustic.ids[cut / 480 * books..];
+        assert_eq!(&child.acoustic.ids[..old.len()], old);
+        assert_eq!(child.semantic.ids[..100], take.semantic.ids[cut / 960..][..100]);
+        // And it decodes to what was played.
+        let mut decoder = TakeDecoder::new(&models, &child).unwrap();
+        let mut again = Vec::new();
+        while let Some([left, _]) = decoder.next_chunk().unwrap() {
+            again.extend(left);
+        }
+        let error: Vec<f32> = on[0].iter().zip(&again).map(|(a, b)| a - b).collect();
+        assert_eq!(again.len(), on[0].len());
+        assert!(rms(&error) < rms(&again) * 1e-3);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The audio thread's path allocates nothing, in any state. Counted by the allocator itself.
 
 use segue_engine::capture::capture;
-use segue_engine::playback::{Mix, Start, playback};
+use segue_engine::playback::{Cue, Mix, Start, playback};
 use segue_engine::status::Meters;
 use segue_engine::take::TakeId;
 use segue_engine::transport::Transport;
@@ -73,7 +73,7 @@ fn no_allocation_in_any_state() {
                     while heard.next_event().is_some() {}
                 }
                 "playing" => {
-                    assert!(feed.begin(TakeId(1), Start::Now, 0, 48_000, &audio).is_some());
+                    assert!(feed.begin(Cue::new(TakeId(1), Start::Now, 0, 48_000), &audio).is_some());
                 }
                 "stopping" => {
                     feed.stop();
@@ -88,8 +88,9 @@ fn no_allocation_in_any_state() {
                     }
                     if round == 1 {
                         capture.trigger(frames / 2, Transport::default());
-                        capture.transport_started(0, Transport::default());
-                        playback.transport_started(clock);
+                        let transport = Transport { playing: round % 3 == 0, beat: Some(1.0), ..Transport::default() };
+                        capture.transport(transport);
+                        playback.transport(clock, transport);
                         capture.play();
                         capture.stop();
                     }

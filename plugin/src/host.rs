@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 
 /// An offline render waits this long for one block, then goes on without.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The MIDI controller of the sustain pedal, and the value from which it is down.
+const SUSTAIN: u8 = 64;
+const PEDAL_DOWN: f32 = 0.5;
 
 /// Turns levels and notes into events on the sample clock. Audio thread, real-time safe.
 #[derive(Debug, Default)]
 pub struct Cues {
     play: bool,
-    running: bool,
+    pedal: bool,
 }
 
 impl Cues {
@@ -29,11 +32,7 @@ impl Cues {
         context: &mut impl ProcessContext<Segue>,
     ) {
         let now = snapshot(context.transport());
-        if now.playing && !self.running {
-            ends.playback.transport_started(ends.capture.clock());
-            ends.capture.transport_started(0, now);
-        }
-        self.running = now.playing;
+        ends.transport(now);
         if params.take_presses() > 0 {
             ends.capture.trigger(0, now);
         }
@@ -48,12 +47,22 @@ impl Cues {
         }
         let trigger_note = params.trigger_note.value();
         while let Some(event) = context.next_event() {
-            if let NoteEvent::NoteOn { timing, key, .. } = event
-                && key.number().is_some_and(|key| i32::from(key) == trigger_note)
-            {
-                #[cfg(feature = "defects")]
-                let timing = crate::defects::timing(timing);
-                ends.capture.trigger(timing as usize, now.after(u64::from(timing), sample_rate));
+            match event {
+                NoteEvent::NoteOn { timing, key, .. }
+                    if key.number().is_some_and(|key| i32::from(key) == trigger_note) =>
+                {
+                    #[cfg(feature = "defects")]
+                    let timing = crate::defects::timing(timing);
+                    ends.capture.trigger(timing as usize, now.after(u64::from(timing), sample_rate));
+                }
+                NoteEvent::MidiCC { timing, cc: SUSTAIN, value, .. } => {
+                    let down = value >= PEDAL_DOWN;
+                    if down != self.pedal {
+                        self.pedal = down;
+                        ends.pedal(timing as usize, down);
+                    }
+                }
+                _ => {}
             }
         }
     }

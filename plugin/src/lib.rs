@@ -9,7 +9,6 @@ pub mod params;
 pub mod state;
 
 use nice_plug::prelude::*;
-use nice_plug_egui::{EguiEditor, EguiEditorState, RepaintNotifier};
 use params::SegueParams;
 use segue_engine::controls::Controls;
 use segue_engine::playback::Mix;
@@ -29,8 +28,6 @@ pub struct Segue {
     sample_rate: Arc<AtomicU32>,
     active: Option<(Activation, AudioEnds)>,
     cues: host::Cues,
-    editor_state: Arc<EguiEditorState>,
-    repaint: RepaintNotifier,
 }
 
 impl std::fmt::Debug for Segue {
@@ -52,8 +49,6 @@ impl Default for Segue {
             sample_rate: Arc::new(AtomicU32::new(48_000)),
             active: None,
             cues: host::Cues::default(),
-            editor_state: editor::default_state(),
-            repaint: RepaintNotifier::default(),
         }
     }
 }
@@ -73,10 +68,11 @@ impl Plugin for Segue {
     const EMAIL: &'static str = "";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2), layout(1)];
-    const MIDI_INPUT: MidiConfig = MidiConfig::Basic;
+    /// With control changes, for the pedal. A VST3 gets them as hidden parameters, as every VST3 does.
+    const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
-    type Editor = EguiEditor<editor::App>;
+    type Editor = editor::EditorWindow;
     type SysExMessage = ();
     type BackgroundTask = ();
 
@@ -92,15 +88,13 @@ impl Plugin for Segue {
             commands: self.engine.commands(),
             sample_rate: Arc::clone(&self.sample_rate),
         };
-        editor::create(context, Arc::clone(&self.editor_state), self.repaint.clone())
+        Some(editor::EditorWindow::new(context))
     }
 
     fn filter_state(state: &mut PluginState) {
         #[cfg(feature = "defects")]
         defects::load(state);
-        // Opening a project must not press buttons.
-        state.params.remove("capture");
-        state.params.remove("play");
+        state::bring_up_to_date(state);
     }
 
     fn activate(
@@ -154,8 +148,8 @@ impl Plugin for Segue {
         host::sanitize(channels);
         match channels {
             [] => return ProcessStatus::Normal,
-            [mono] => ends.capture.push_block(&[mono]),
-            [left, right, ..] => ends.capture.push_block(&[left, right]),
+            [mono] => ends.push_block(&[mono]),
+            [left, right, ..] => ends.push_block(&[left, right]),
         }
         let mix = Mix {
             dry: self.params.dry.value(),
@@ -198,7 +192,7 @@ impl ClapPlugin for Segue {
                 page.add_param(&p.dry);
                 page.add_param(&p.wet);
                 page.add_param(&p.duck);
-                page.add_param(&p.mode);
+                page.add_param(&p.duet);
             });
             section.add_page("Shape", |page| {
                 page.add_param(&p.t_semantic);
@@ -206,9 +200,17 @@ impl ClapPlugin for Segue {
                 page.add_param(&p.t_fine);
                 page.add_param(&p.top_p);
                 page.add_param(&p.seed);
-                page.add_param(&p.prompt);
                 page.add_param(&p.length);
-                page.add_param(&p.trigger_note);
+                page.add_param(&p.variations);
+            });
+            section.add_page("Listen", |page| {
+                page.add_param(&p.mode);
+                page.add_param(&p.prompt);
+                page.add_param(&p.prompt_bars);
+                page.add_param(&p.snap);
+                page.add_spacer();
+                page.add_param(&p.duet);
+                page.add_param(&p.duet_pause);
             });
         });
     }

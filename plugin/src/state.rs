@@ -1,33 +1,40 @@
 //! What a project file keeps beside the parameters: the takes, which one is selected, and the chosen pack. Versioned;
 //! loading never waits on a model, and a file that makes no sense changes nothing.
+//!
+//! What this version cannot read (a newer Segue's project, a damaged one) is refused with a message, and its text is
+//! kept and saved again as it was. Takes made meanwhile are saved beside it, and a version that can read both has both.
 
-use nice_plug::params::persist::PersistentField;
+mod params;
+
+pub use params::{Restore, bring_up_to_date};
+
+use parking_lot::Mutex;
 use segue_engine::take::{Take, TakeId, Tokens};
 use segue_engine::worker::{Shelf, TakeShelf};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The version written. A change that old versions cannot read raises it, and adds a step to [`migrate`].
-pub const VERSION: u64 = 1;
+///
+/// 1: takes are kept or not. 2: takes have stars, and may have a parent.
+pub const VERSION: u64 = 2;
+
+/// The field of the takes. What could not be read there stays there, and ours go to the first free of `takes.2`,
+/// `takes.3` and so on.
+const FIELD: &str = "takes";
 
 /// The project's takes as the framework persists them. Main thread.
 #[derive(Debug)]
 pub struct Project {
     shelf: Arc<TakeShelf>,
+    /// Fields of the project that was loaded last that this version does not know or understand, as they were.
+    kept: Mutex<BTreeMap<String, String>>,
 }
 
-impl Project {
-    /// Over the takes of an engine.
-    #[must_use]
-    pub fn new(shelf: Arc<TakeShelf>) -> Self {
-        Self { shelf }
-    }
-}
-
-/// Version 1.
+/// Version 2.
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
     version: u64,
@@ -36,45 +43,74 @@ struct Saved {
     pack: Option<PathBuf>,
 }
 
-/// A project file's content, or why it is not one. Deserialising never fails, so that the reason can be shown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Document(Result<Shelf, String>);
-
-impl Serialize for Document {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let shelf = self.0.as_ref().map_err(serde::ser::Error::custom)?.clone();
-        Saved { version: VERSION, takes: shelf.takes, selected: shelf.selected, pack: shelf.pack }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(read(Value::deserialize(deserializer)?)))
-    }
-}
-
-impl<'a> PersistentField<'a, Document> for Project {
-    fn set(&self, document: Document) {
-        match document.0 {
-            Ok(shelf) => self.shelf.restore(shelf),
-            Err(reason) => {
-                self.shelf.note(format!("The takes in this project could not be read, nothing was changed: {reason}"))
-            }
-        }
+impl Project {
+    /// Over the takes of an engine.
+    #[must_use]
+    pub fn new(shelf: Arc<TakeShelf>) -> Self {
+        Self { shelf, kept: Mutex::default() }
     }
 
-    fn map<F, R>(&self, f: F) -> R
-    where
-        F: Fn(&Document) -> R,
-    {
+    /// The fields of a project file.
+    #[must_use]
+    pub fn save(&self) -> BTreeMap<String, String> {
+        let mut fields = self.kept.lock().clone();
         let shelf = self.shelf.snapshot();
         #[cfg(feature = "defects")]
         let shelf = crate::defects::saved(shelf);
-        f(&Document(Ok(shelf)))
+        let Shelf { takes, selected, pack } = shelf;
+        let occupied = fields.contains_key(FIELD);
+        if occupied && takes.is_empty() {
+            return fields;
+        }
+        let free = (2..).map(|n| format!("{FIELD}.{n}")).find(|field| !fields.contains_key(field));
+        let field = if occupied { free } else { None }.unwrap_or_else(|| FIELD.into());
+        // Takes are plain data: there is nothing in them that JSON could refuse.
+        if let Ok(text) = serde_json::to_string(&Saved { version: VERSION, takes, selected, pack }) {
+            fields.insert(field, text);
+        }
+        fields
+    }
+
+    /// Takes a project file's fields over. Whatever cannot be read leaves the takes as they are and is kept.
+    pub fn load(&self, fields: &BTreeMap<String, String>) {
+        let mut kept = BTreeMap::new();
+        let mut loaded: Option<Shelf> = None;
+        for (field, text) in fields {
+            let ours = field.strip_prefix(FIELD).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            match if ours { Some(read(text)) } else { None } {
+                Some(Ok(shelf)) => loaded = Some(loaded.map_or_else(|| shelf.clone(), |first| join(first, &shelf))),
+                Some(Err(reason)) => {
+                    self.shelf
+                        .note(format!("The takes in this project could not be read, nothing was changed: {reason}"));
+                    kept.insert(field.clone(), text.clone());
+                }
+                None => {
+                    kept.insert(field.clone(), text.clone());
+                }
+            }
+        }
+        *self.kept.lock() = kept;
+        if let Some(shelf) = loaded {
+            self.shelf.restore(shelf);
+        }
     }
 }
 
-fn read(value: Value) -> Result<Shelf, String> {
+/// Two documents of one project: the later one's takes are the newer ones.
+fn join(first: Shelf, later: &Shelf) -> Shelf {
+    let top = first.takes.iter().map(|take| take.id.0).max().unwrap_or(0);
+    let moved = |id: TakeId| TakeId(id.0.saturating_add(top));
+    let newer =
+        later.takes.iter().cloned().map(|take| Take { id: moved(take.id), parent: take.parent.map(moved), ..take });
+    Shelf {
+        selected: later.selected.map(moved).or(first.selected),
+        takes: newer.chain(first.takes).collect(),
+        pack: first.pack,
+    }
+}
+
+fn read(text: &str) -> Result<Shelf, String> {
+    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
     if value.is_null() {
         return Ok(Shelf::default());
     }
@@ -91,9 +127,18 @@ fn read(value: Value) -> Result<Shelf, String> {
 }
 
 /// Brings older documents up to [`VERSION`].
-fn migrate(value: Value) -> Result<Value, String> {
+fn migrate(mut value: Value) -> Result<Value, String> {
     match value.get("version").and_then(Value::as_u64) {
         Some(VERSION) => Ok(value),
+        Some(1) => {
+            for take in value.get_mut("takes").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(take) = take.as_object_mut() {
+                    let kept = take.remove("kept").and_then(|kept| kept.as_bool()).unwrap_or(false);
+                    take.insert("stars".into(), if kept { 5 } else { 0 }.into());
+                }
+            }
+            Ok(value)
+        }
         Some(newer) if newer > VERSION => {
             Err(format!("it was saved by a newer Segue (format {newer}, this one reads up to {VERSION})"))
         }
@@ -122,117 +167,4 @@ fn check(take: &Take) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use segue_engine::take::Provenance;
-
-    fn take(id: u64) -> Take {
-        Take {
-            id: TakeId(id),
-            name: format!("Take {id}"),
-            kept: id == 2,
-            provenance: Provenance {
-                pack: "first 0.1.0".into(),
-                pack_hash: "abc".into(),
-                seed: id * 7,
-                temperatures: [0.6, 0.8, 0.1 + 0.2],
-                top_p: 0.95,
-                device: "cpu".into(),
-                tempo: Some(119.999_999_999_7),
-                made_at: 1_790_000_000,
-            },
-            semantic: Tokens { codebooks: 1, ids: vec![1, 2, 3] },
-            acoustic: Tokens { codebooks: 2, ids: vec![1, 2, 3, 65_535] },
-            prompt_samples: 96_000,
-            continuation_samples: 384_000,
-            sample_rate: 24_000,
-            gain: [0.123_456_79, 3.0],
-        }
-    }
-
-    fn save(project: &Project) -> String {
-        project.map(|document| serde_json::to_string(document).expect("saved"))
-    }
-
-    fn load(project: &Project, text: &str) {
-        if let Ok(document) = serde_json::from_str::<Document>(text) {
-            project.set(document);
-        }
-    }
-
-    fn filled() -> (Project, Arc<TakeShelf>) {
-        let shelf = Arc::new(TakeShelf::default());
-        shelf.restore(Shelf {
-            takes: vec![take(2), take(1)],
-            selected: Some(TakeId(1)),
-            pack: Some("/packs/first".into()),
-        });
-        (Project::new(Arc::clone(&shelf)), shelf)
-    }
-
-    #[test]
-    fn a_project_is_saved_again_byte_for_byte() {
-        let (project, shelf) = filled();
-        let saved = save(&project);
-        let other = Project::new(Arc::default());
-        load(&other, &saved);
-        assert_eq!(save(&other), saved);
-        assert!(saved.starts_with("{\"version\":1,"));
-        assert_eq!(shelf.snapshot().takes.len(), 2);
-    }
-
-    #[test]
-    fn absent_and_empty_are_fine() {
-        let (project, shelf) = filled();
-        load(&project, "null");
-        assert_eq!(shelf.snapshot(), Shelf::default());
-        load(&project, &save(&Project::new(Arc::default())));
-        assert_eq!(shelf.snapshot(), Shelf::default());
-    }
-
-    #[test]
-    fn nonsense_is_refused_in_words_and_changes_nothing() {
-        let (project, shelf) = filled();
-        let before = shelf.snapshot();
-        let good = save(&project);
-        for (text, word) in [
-            ("{}".to_owned(), "version"),
-            ("[1,2]".to_owned(), "version"),
-            (good.replace("\"version\":1", "\"version\":2"), "newer"),
-            (good.replace("\"sample_rate\":24000", "\"sample_rate\":0"), "sample rate"),
-            (good.replace("[1,2,3,65535]", "[1,2,3]"), "incomplete"),
-            (good.replace("{\"codebooks\":2,", "{\"codebooks\":-1,"), "invalid value"),
-            (good.replace("\"id\":2", "\"id\":1"), "two takes"),
-        ] {
-            let Document(read) = serde_json::from_str(&text).expect("it is JSON");
-            let reason = read.expect_err(&text);
-            assert!(reason.contains(word), "{reason:?} does not say {word:?}");
-            load(&project, &text);
-            assert_eq!(shelf.snapshot(), before);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes_change_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let (project, shelf) = filled();
-            let before = shelf.snapshot();
-            let text = String::from_utf8_lossy(&bytes);
-            prop_assume!(text.trim() != "null");
-            load(&project, &text);
-            prop_assert_eq!(shelf.snapshot(), before);
-        }
-
-        /// One byte of a good file changed: it loads whole or not at all, and never panics.
-        #[test]
-        fn a_damaged_file_is_taken_whole_or_not_at_all(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-            let (project, shelf) = filled();
-            let mut bytes = save(&project).into_bytes();
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-            load(&project, &String::from_utf8_lossy(&bytes));
-            prop_assert_eq!(shelf.snapshot().takes.len(), 2);
-        }
-    }
-}
+mod tests;

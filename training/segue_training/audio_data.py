@@ -1,4 +1,4 @@
-"""Random clips of the rendered audio, for the trainings of the codec and the semantic tokenizer."""
+"""Random clips of the rendered stereo audio, for the trainings of the codec and the semantic tokenizer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from .dataset import load_audio, renderings
+from .spectrum import mid_side
 
 RELOAD_SECONDS = 60.0
+MONO_SHARE = 0.1
 
 
 class Clips:
@@ -36,26 +38,31 @@ class Clips:
             raise FileNotFoundError(f"no renderings in {self.folder}")
 
     def draw(self, batch: int, samples: int, gain_db: float) -> torch.Tensor:
-        """Float clips [batch, samples], each with a random gain of up to ±`gain_db`."""
+        """Mid and side [batch, 2, samples] of random clips, each with a gain of up to ±`gain_db` and a width of its own:
+        some mono, half with the sides swapped (heard from the keys or from the hall)."""
         self.refresh()
-        clips = np.zeros((batch, samples), np.float32)
+        clips = np.zeros((batch, samples, 2), np.float32)
         for row in clips:
             audio = self.audio[self.ids[int(self.rng.integers(len(self.ids)))]]
             begin = int(self.rng.integers(max(1, len(audio) - samples)))
             clip = audio[begin : begin + samples]
             row[: len(clip)] = clip
-        gains = 10.0 ** (self.rng.uniform(-gain_db, gain_db, (batch, 1)) / 20.0) / 32768.0
-        return torch.from_numpy(clips * gains.astype(np.float32))
+        gains = 10.0 ** (self.rng.uniform(-gain_db, gain_db, (batch, 1, 1)) / 20.0) / 32768.0
+        signals = mid_side(torch.from_numpy(clips * gains.astype(np.float32)).transpose(1, 2))
+        width = self.rng.uniform(0.2, 1.2, batch) * self.rng.choice([-1.0, 1.0], batch)
+        width[self.rng.random(batch) < MONO_SHARE] = 0.0
+        signals[:, 1] *= torch.from_numpy(width.astype(np.float32))[:, None]
+        return signals
 
 
 def evaluation_clips(
     folder: Path, begin_seconds: float, seconds: float, sample_rate: int, every: int = 1
 ) -> torch.Tensor:
-    """One clip of each (`every`-th) rendering of a folder: float [N, samples]."""
+    """Mid and side of one clip of each (`every`-th) rendering of a folder: [N, 2, samples]."""
     begin, samples = int(begin_seconds * sample_rate), int(seconds * sample_rate)
     clips = []
     for rendering in renderings(folder)[::every]:
         audio = load_audio(folder, rendering.id)[begin : begin + samples]
         if len(audio) == samples:
-            clips.append(torch.from_numpy(audio.astype(np.float32) / 32768.0))
+            clips.append(mid_side(torch.from_numpy(audio.astype(np.float32).T / 32768.0)))
     return torch.stack(clips)

@@ -1,6 +1,8 @@
-"""The acoustic codec: a Vocos-like network between two-window spectra, with a residual quantiser in the middle.
+"""The acoustic codec: a Vocos-like network between spectra of long and short windows, a residual quantiser in the middle.
 
 Sources: Vocos (Siuzdak 2023), SoundStream (Zeghidour 2021). Long windows resolve the partials, short ones the attacks.
+Stereo goes in and comes out as mid and side. The encoder sees 40 ms beyond its frame; a sample is final once the frame
+40 ms after it is decoded.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from torch import nn
 
 from .blocks import CausalConvNeXt, stream_blocks
 from .quantizer import ResidualQuantizer
-from .spectrum import Analysis, Synthesis, analyse, compress, synthesise
+from .spectrum import MID, SIDE, Analysis, Synthesis, analyse, compress, synthesise
 
 MAGNITUDE_CEILING = 4.0
 
@@ -21,17 +23,35 @@ MAGNITUDE_CEILING = 4.0
 class CodecConfig:
     """Everything that fixes the codec's shape. Times in samples at `sample_rate`."""
 
-    sample_rate: int = 24000
-    hop: int = 480
-    books: int = 8
+    sample_rate: int = 48000
+    channels: int = 2
+    hop: int = 960
+    books: int = 12
+    coarse_books: int = 4
     cardinality: int = 1024
     dim: int = 256
     layers: int = 6
     kernel: int = 7
     latent: int = 64
-    analyses: tuple[Analysis, ...] = (Analysis(2048, 1025, 960), Analysis(4096, 600, 960))
-    syntheses: tuple[Synthesis, ...] = (Synthesis(3840, 480, -1680), Synthesis(480, 120, -180))
-    magnitude_offsets: tuple[float, ...] = (3.0, 5.0)
+    analyses: tuple[Analysis, ...] = (
+        Analysis(4096, 1024, 1920),
+        Analysis(8192, 600, 1920),
+        Analysis(1024, 513, 32),
+        Analysis(4096, 512, 1920, SIDE),
+        Analysis(1024, 257, 32, SIDE),
+    )
+    syntheses: tuple[Synthesis, ...] = (
+        Synthesis(7680, 960, -1920, 1281),
+        Synthesis(960, 240, -360),
+        Synthesis(3840, 960, -1440, 641, SIDE),
+        Synthesis(960, 240, -360, 257, SIDE),
+    )
+    magnitude_offsets: tuple[float, ...] = (3.0, 5.0, 4.0, 6.0)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The channels as they are coded."""
+        return (MID, SIDE)[: self.channels]
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -134,16 +154,19 @@ class Codec(nn.Module):
         return max(-synthesis.offset for synthesis in self.config.syntheses)
 
     def analyse(self, audio: torch.Tensor) -> list[torch.Tensor]:
-        """Audio [B, T · hop] → one spectrum per analysis."""
-        return [analyse(audio, analysis, self.config.hop) for analysis in self.config.analyses]
+        """Mid and side [B, channels, T · hop] → one spectrum per analysis."""
+        signals = dict(zip(self.config.signals, audio.unbind(1), strict=True))
+        return [analyse(signals[analysis.channel], analysis, self.config.hop) for analysis in self.config.analyses]
 
     def synthesise(self, spectra: list[torch.Tensor], samples: int) -> torch.Tensor:
-        """One spectrum per synthesis → audio [B, samples], their sum."""
-        parts = zip(spectra, self.config.syntheses, strict=True)
-        return sum(synthesise(spectrum, synthesis, samples) for spectrum, synthesis in parts)
+        """One spectrum per synthesis → mid and side [B, channels, samples], sums of their parts."""
+        signals: dict[str, torch.Tensor | float] = dict.fromkeys(self.config.signals, 0.0)
+        for spectrum, synthesis in zip(spectra, self.config.syntheses, strict=True):
+            signals[synthesis.channel] = signals[synthesis.channel] + synthesise(spectrum, synthesis, samples)
+        return torch.stack([signals[name] for name in self.config.signals], dim=1)
 
     def encode(self, audio: torch.Tensor) -> torch.Tensor:
-        """Audio [B, T · hop] → codes [B, T, books]. Under autocast only the encoder computes in bf16."""
+        """Mid and side [B, channels, T · hop] → codes [B, T, books]. Under autocast only the encoder computes in bf16."""
         with torch.autocast("cpu", enabled=False):
             spectra = self.analyse(audio.float())
         latents = self.encoder(spectra)
@@ -151,5 +174,5 @@ class Codec(nn.Module):
             return self.quantizer.encode(latents.float())
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes [B, T, books] → audio [B, T · hop]."""
+        """Codes [B, T, books] → mid and side [B, channels, T · hop]."""
         return self.synthesise(self.decoder(self.quantizer.decode(codes)), codes.shape[1] * self.config.hop)

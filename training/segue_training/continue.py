@@ -12,20 +12,22 @@ import numpy as np
 import soundfile
 
 from .evaluate import Report, compare, resample
-from .runtime import Dials, Pack
+from .runtime import Dials, Pack, channels_of
 
 
-def read_prompt(path: Path, rate: int, seconds: float) -> np.ndarray:
-    """The first seconds of a file, mono, at the pack's rate."""
+def read_prompt(path: Path, rate: int, channels: int, seconds: float) -> np.ndarray:
+    """The first seconds of a file at the pack's rate: [N], or [N, 2] for a stereo pack."""
     audio, found = soundfile.read(path, always_2d=True)
-    return resample(audio[: int(seconds * found)].mean(axis=1), found, rate)
+    audio = channels_of(audio[: int(seconds * found)], channels)
+    prompt = np.stack([resample(channel, found, rate) for channel in audio.T], axis=1)
+    return prompt[:, 0] if channels == 1 else prompt
 
 
 def continue_file(
     pack: Pack, path: Path, out: Path | None, arguments: argparse.Namespace, dials: dict[str, Dials]
 ) -> Report:
     """Continue one file; `out` gets prompt and continuation."""
-    prompt = read_prompt(path, pack.sample_rate, arguments.prompt_seconds)
+    prompt = read_prompt(path, pack.sample_rate, pack.channels, arguments.prompt_seconds)
     made = pack.continue_prompt(prompt, arguments.seconds, dials, arguments.seed)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ class Rendering:
 
 
 def write_rendering(folder: Path, rendering: Rendering, audio: np.ndarray, notes: np.ndarray) -> None:
-    """Writes `<id>.npy` (int16 mono), `<id>.notes.npy` (float32 [n, 4]: onset s, end s, key, velocity) and, last, the
+    """Writes `<id>.npy` (int16 [n, 2]), `<id>.notes.npy` (float32 [n, 4]: onset s, end s, key, velocity) and, last, the
     json whose presence says that the rendering is complete."""
     np.save(folder / f"{rendering.id}.npy", audio)
     np.save(folder / f"{rendering.id}.notes.npy", notes)
@@ -68,5 +68,5 @@ def renderings(folder: Path) -> list[Rendering]:
 
 
 def load_audio(folder: Path, rendering_id: str) -> np.ndarray:
-    """The int16 samples of a rendering, memory-mapped."""
+    """The int16 samples [n, 2] of a rendering, memory-mapped."""
     return np.load(folder / f"{rendering_id}.npy", mmap_mode="r")

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .runtime import Continuation
+from .runtime import Continuation, channels_of
 
 ONSET_HOP = 240
 ONSET_WINDOW = 1024
@@ -58,8 +58,8 @@ class Report:
 
 
 def compare(prompt: np.ndarray, made: Continuation, rate: int) -> Report:
-    """prompt [N] and what was made of it, both at `rate`."""
-    audio = made.audio
+    """prompt [N] or [N, 2] and what was made of it, both at `rate`."""
+    prompt, audio = channels_of(prompt, 1)[:, 0], channels_of(made.audio, 1)[:, 0]
     tenth = rate // 10
     windows = audio[: len(audio) // tenth * tenth].reshape(-1, tenth)
     levels = 10 * np.log10((windows**2).mean(axis=1) + 1e-12)

@@ -1,7 +1,7 @@
 """Exports the codec and the semantic tokenizer to the three ONNX graphs of a pack.
 
 python -m segue_training.export_tokenizers --work WORK --out DIR [--half]
-python -m segue_training.export_tokenizers --random first --out DIR
+python -m segue_training.export_tokenizers --random full --out DIR
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .codec import Codec, CodecConfig
 from .quantize import store_half
 from .render import LEVEL_DBFS
 from .semantic import SemanticConfig, SemanticTokenizer
-from .spectrum import Analysis, Synthesis
+from .spectrum import SIDE, Analysis, Synthesis
 from .tokenizer_graphs import decoder_graph, encoder_graph, semantic_graph
 from .train_codec import load_codec
 from .train_semantic import load_tokenizer
@@ -26,16 +26,22 @@ from .train_semantic import load_tokenizer
 ENCODER, DECODER, SEMANTIC = "codec_encoder.onnx", "codec_decoder.onnx", "semantic_tokenizer.onnx"
 
 TINY_CODEC = CodecConfig(
+    sample_rate=24000,
+    hop=480,
     books=4,
+    coarse_books=2,
     cardinality=32,
     dim=32,
     layers=1,
     kernel=3,
     latent=16,
-    analyses=(Analysis(960, 481, 480),),
-    syntheses=(Synthesis(1440, 480, -480), Synthesis(480, 120, -180)),
+    analyses=(Analysis(960, 481, 480), Analysis(480, 100, 0, SIDE)),
+    syntheses=(Synthesis(1440, 480, -480), Synthesis(480, 120, -180), Synthesis(960, 480, -240, 200, SIDE)),
+    magnitude_offsets=(3.0, 5.0, 5.0),
 )
 TINY_SEMANTIC = SemanticConfig(
+    sample_rate=24000,
+    hop=960,
     cardinality=32,
     dim=32,
     layers=1,
@@ -45,7 +51,7 @@ TINY_SEMANTIC = SemanticConfig(
     bands_per_semitone=1,
     analysis=Analysis(1920, 481, 960),
 )
-CONFIGURATIONS = {"first": (CodecConfig(), SemanticConfig()), "tiny": (TINY_CODEC, TINY_SEMANTIC)}
+CONFIGURATIONS = {"full": (CodecConfig(), SemanticConfig()), "tiny": (TINY_CODEC, TINY_SEMANTIC)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def describe(codec: Codec, tokenizer: SemanticTokenizer, half: bool, notes: list
     config, semantic = codec.config, tokenizer.config
     return Tokenizers(
         graphs=graphs,
-        audio={"sample_rate": config.sample_rate, "channels": 1, "level_dbfs": LEVEL_DBFS},
+        audio={"sample_rate": config.sample_rate, "channels": config.channels, "level_dbfs": LEVEL_DBFS},
         codec={
             "hop": config.hop,
             "codebooks": config.books,
@@ -116,7 +122,8 @@ def training_notes(work: Path) -> list[str]:
         notes.append(f"Its decoder then learnt to play codes as the transformers write them: {finish}.")
     if codec["log"]:
         last = codec["log"][-1]
-        for books in (8, 4):
+        config = codec["config"]
+        for books in (config["books"], config["coarse_books"]):
             if f"mel_db_{books}" in last:
                 mel, ratio = last[f"mel_db_{books}"], last[f"si_sdr_db_{books}"]
                 notes.append(f"Held-out, {books} codebooks: mel distance {mel:.2f} dB, SI-SDR {ratio:.1f} dB.")

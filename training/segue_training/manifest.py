@@ -102,7 +102,7 @@ def problems(folder: Path) -> list[str]:
             found.append(f"{entry['name']}: not the file that the manifest describes")
     listed = {entry["name"] for entry in manifest["file"]} | {MANIFEST}
     found += [f"{path.name}: not listed" for path in sorted(folder.iterdir()) if path.name not in listed]
-    graphs = [stage["graph"] for stage in manifest["stage"]]
+    graphs = [stage["graph"] for stage in manifest.get("stage", [])]
     graphs += [manifest["codec"]["encoder"]["graph"], manifest["codec"]["decoder"]["graph"]]
     if "semantic" in manifest:
         graphs.append(manifest["semantic"]["graph"])

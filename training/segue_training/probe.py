@@ -42,8 +42,8 @@ def gather(
     chosen = renderings(folder)
     for rendering in chosen[:: max(1, len(chosen) // count)][:count]:
         frames = int(min(seconds, rendering.seconds) * config.sample_rate) // config.hop
-        audio = load_audio(folder, rendering.id)[: frames * config.hop].astype(np.float32) / 32768.0
-        bands = network.bands(analyse(torch.from_numpy(audio)[None], config.analysis, config.hop))
+        mid = load_audio(folder, rendering.id)[: frames * config.hop].mean(axis=1, dtype=np.float32) / 32768.0
+        bands = network.bands(analyse(torch.from_numpy(mid)[None], config.analysis, config.hop))
         for layer, features in zip(layers, [bands, *network(bands)], strict=True):
             layer.append(F.layer_norm(features[0], features.shape[-1:]))
         notes = np.load(folder / f"{rendering.id}.notes.npy")

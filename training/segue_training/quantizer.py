@@ -37,11 +37,14 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("sums", torch.zeros(books, cardinality, dim))
 
     @torch.no_grad()
-    def initialise(self, latents: torch.Tensor, seed: int = 0) -> None:
-        """k-means of each book on what the earlier books leave of `latents` [N, dim]."""
+    def initialise(self, latents: torch.Tensor, kept: int = 0, seed: int = 0) -> None:
+        """k-means of each book on what the earlier books leave of `latents` [N, dim]; the first `kept` stay as they are."""
         generator = torch.Generator().manual_seed(seed)
         residual = latents.float()
         for book in range(self.books):
+            if book < kept:
+                residual = residual - self.codebooks[book][nearest(residual, self.codebooks[book])]
+                continue
             centroids = k_means(residual, self.cardinality, 10, generator)
             self.codebooks[book] = centroids
             self.counts[book] = 1.0

@@ -1,13 +1,14 @@
-"""Renders MIDI excerpts on sampled pianos in random rooms: the training audio.
+"""Renders MIDI excerpts on sampled pianos in random rooms: the training audio, 48 kHz stereo.
 
-python -m segue_training.render --data DATA --salamander DIR --work WORK --hours 25
-python -m segue_training.render --data DATA --salamander DIR --work WORK --validation
+python -m segue_training.render --data DATA --salamander DIR --fluid FluidR3_GM.sf2 --work WORK --hours 25
+python -m segue_training.render --data DATA --salamander DIR --fluid FluidR3_GM.sf2 --work WORK --validation
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,25 @@ import numpy as np
 from .dataset import SOURCE_SHARES, Rendering, training_files, write_rendering
 from .midi import Note, augment, excerpt, humanise, is_flat, read_notes
 from .piano import Piano
-from .room import add_noise, add_room, load_rooms, set_level, tilt
+from .room import add_noise, add_room, band_limit, load_rooms, set_level, tilt
 
-SAMPLE_RATE = 24000
+SAMPLE_RATE = 48000
 EXCERPT_SECONDS = 90.0
 LEAD_SECONDS = 4.0
 LEVEL_DBFS = -24.0
-PIANO_SHARES = {"salamander": 0.5, "splendid": 0.3, "upright": 0.2}
+PIANO_SHARES = {"salamander": 0.5, "splendid": 0.35, "fluid": 0.15}
+HELD_OUT_PIANO = "upright"
+STORED_RATES = (22050, 32000)
+"""Rates of which material is made now and then: not every recording reaches 20 kHz."""
 
 
-def open_pianos(data: Path, salamander: Path, work: Path) -> dict[str, Piano]:
-    """The three training pianos (the sampled Yamaha C3 of `prompts/` is never among them)."""
+def open_pianos(data: Path, salamander: Path, fluid: Path, work: Path) -> dict[str, Piano]:
+    """The training pianos and `HELD_OUT_PIANO` (the sampled Yamaha C3 of `prompts/` is never among them)."""
     sources = {
         "salamander": salamander,
         "splendid": data / "pianos/splendid_grand_akai_pd/Splendid Grand Piano.sfz",
-        "upright": data / "pianos/upright_kw_cc0/UprightPianoKW-20220221.sfz",
+        "fluid": fluid,
+        HELD_OUT_PIANO: data / "pianos/upright_kw_cc0/UprightPianoKW-20220221.sfz",
     }
     return {name: Piano.open(path, work / "pianos", name, SAMPLE_RATE) for name, path in sources.items()}
 
@@ -40,12 +45,27 @@ def note_table(notes: list[Note]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """An excerpt as it is played: its notes from `start` seconds of the piece on, of which the first `lead` seconds are to
+    be cut away."""
+
+    piece: str
+    source: str
+    start: float
+    notes: list[Note]
+    transpose: int
+    tempo: float
+    humanised: bool
+    lead: float
+
+
 class Renderer:
     """Renders item `i` of the stream that a seed determines."""
 
-    def __init__(self, data: Path, salamander: Path, work: Path, seed: int) -> None:
+    def __init__(self, data: Path, salamander: Path, fluid: Path, work: Path, seed: int) -> None:
         self.seed = seed
-        self.pianos = open_pianos(data, salamander, work)
+        self.pianos = open_pianos(data, salamander, fluid, work)
         self.rooms = load_rooms(data / "rir", SAMPLE_RATE)
         self.files = training_files(data / "midi")
 
@@ -64,9 +84,8 @@ class Renderer:
             if len(chosen) >= 20:
                 return path, source, start, chosen
 
-    def render(self, index: int) -> tuple[Rendering, np.ndarray, np.ndarray]:
-        """Audio (int16), notes and description of one item."""
-        rng = np.random.default_rng([self.seed, index])
+    def perform(self, rng: np.random.Generator) -> Performance:
+        """A random excerpt as somebody plays it."""
         path, source, start, notes = self.choose_notes(rng)
         humanised = is_flat(notes)
         if humanised:
@@ -75,6 +94,11 @@ class Renderer:
         tempo = float(rng.uniform(0.88, 1.12))
         notes = augment(notes, transpose, tempo, float(rng.uniform(0.75, 1.35)), float(rng.uniform(0.85, 1.1)))
         lead = LEAD_SECONDS if rng.random() < 0.5 else 0.0
+        return Performance(f"{source}/{path.name}", source, start, notes, transpose, tempo, humanised, lead)
+
+    def record(self, played: Performance, rng: np.random.Generator) -> tuple[np.ndarray, str, str, float]:
+        """A performance on a random piano in a random room: audio [n, 2], piano, room, share of the room."""
+        notes, lead = played.notes, played.lead
         # A lead-in is played and cut away, so that the excerpt begins while earlier notes still sound.
         seconds = min(EXCERPT_SECONDS, max(note.end for note in notes) + 1.0 - lead)
         piano = str(rng.choice(list(PIANO_SHARES), p=list(PIANO_SHARES.values())))
@@ -84,24 +108,34 @@ class Renderer:
             room = str(rng.choice(sorted(self.rooms)))
             wet = float(rng.uniform(0.05, 0.5))
             audio = add_room(audio, self.rooms[room], wet)
+        if rng.random() < 0.15:
+            audio = band_limit(audio, int(rng.choice(STORED_RATES)), SAMPLE_RATE)
         audio = tilt(audio, float(rng.uniform(-5, 4)), float(rng.uniform(600, 3000)), SAMPLE_RATE)
         audio = set_level(audio[int(lead * SAMPLE_RATE) :], LEVEL_DBFS)
         if rng.random() < 0.5:
             audio = add_noise(audio, float(rng.uniform(-86, -66)), rng)
-        table = note_table([note for note in notes if note.onset - lead < seconds])
-        table[:, :2] -= lead
+        return audio, piano, room, wet
+
+    def render(self, index: int) -> tuple[Rendering, np.ndarray, np.ndarray]:
+        """Audio (int16), notes and description of one item."""
+        rng = np.random.default_rng([self.seed, index])
+        played = self.perform(rng)
+        audio, piano, room, wet = self.record(played, rng)
+        seconds = len(audio) / SAMPLE_RATE
+        table = note_table([note for note in played.notes if note.onset - played.lead < seconds])
+        table[:, :2] -= played.lead
         rendering = Rendering(
             id=f"{self.seed:02d}_{index:06d}",
-            piece=f"{source}/{path.name}",
-            source=source,
+            piece=played.piece,
+            source=played.source,
             piano=piano,
             room=room,
             wet=wet,
-            start=start,
-            seconds=len(audio) / SAMPLE_RATE,
-            transpose=transpose,
-            tempo=tempo,
-            humanised=humanised,
+            start=played.start,
+            seconds=seconds,
+            transpose=played.transpose,
+            tempo=played.tempo,
+            humanised=played.humanised,
             sample_rate=SAMPLE_RATE,
         )
         return rendering, to_int16(audio), table
@@ -130,16 +164,17 @@ def render_training(renderer: Renderer, folder: Path, hours: float, process: int
 
 
 def render_validation(renderer: Renderer, data: Path, folder: Path) -> None:
-    """The held-out pieces as written, first 90 s: on each training piano in turn, dry and in a hall."""
+    """The held-out pieces as written, first 90 s: on `HELD_OUT_PIANO` and on the training pianos in turn, dry and in a
+    hall."""
     folder.mkdir(parents=True, exist_ok=True)
     hall = next(name for name in sorted(renderer.rooms) if "Hall" in name)
-    pianos = list(renderer.pianos)
+    pianos = [HELD_OUT_PIANO, "salamander", HELD_OUT_PIANO, "splendid", HELD_OUT_PIANO, "fluid"]
     for index, path in enumerate(sorted((data / "validation_midi").glob("*.mid"))):
         notes = read_notes(path)
         notes = excerpt(notes, notes[0].onset, EXCERPT_SECONDS)
         piano = pianos[index % len(pianos)]
         audio = renderer.pianos[piano].play(notes, EXCERPT_SECONDS)
-        room, wet = ("dry", 0.0) if index % 2 else (hall, 0.25)
+        room, wet = ("dry", 0.0) if index % 4 < 2 else (hall, 0.25)
         if wet:
             audio = add_room(audio, renderer.rooms[hall], wet)
         audio = set_level(audio, LEVEL_DBFS)
@@ -160,18 +195,24 @@ def render_validation(renderer: Renderer, data: Path, folder: Path) -> None:
         write_rendering(folder, rendering, to_int16(audio), note_table(notes))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_render_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the sounds are, where the work goes, and this process's share of it."""
     parser.add_argument("--data", type=Path, required=True, help="folder with midi, validation_midi, pianos, rir")
     parser.add_argument("--salamander", type=Path, required=True, help="folder of unpacked Salamander layers")
+    parser.add_argument("--fluid", type=Path, required=True, help="FluidR3_GM.sf2 of Debian's fluid-soundfont-gm")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--hours", type=float, default=25.0)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--process", type=int, default=0, help="which of --processes this one is")
     parser.add_argument("--processes", type=int, default=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_render_arguments(parser)
+    parser.add_argument("--hours", type=float, default=25.0)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--validation", action="store_true", help="render the held-out pieces instead")
     arguments = parser.parse_args()
-    renderer = Renderer(arguments.data, arguments.salamander, arguments.work, arguments.seed)
+    renderer = Renderer(arguments.data, arguments.salamander, arguments.fluid, arguments.work, arguments.seed)
     if arguments.validation:
         render_validation(renderer, arguments.data, arguments.work / "validation_audio")
     else:

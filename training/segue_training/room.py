@@ -11,19 +11,22 @@ from scipy.signal import lfilter, oaconvolve
 
 
 def load_rooms(folder: Path, sample_rate: int) -> dict[str, np.ndarray]:
-    """Room responses by name: first channel (omnidirectional in B-format), direct sound at sample 0, unit energy."""
+    """Stereo room responses [n, 2] by name, direct sound at sample 0, unit energy. Of B-format (four channels, W X Y Z)
+    two cardioids back to back: W ± Y."""
     rooms = {}
     for path in sorted(folder.rglob("*.wav")):
         audio, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-        response = soxr.resample(audio[:, 0], rate, sample_rate, quality="HQ").astype(np.float32)
-        response = response[int(np.argmax(np.abs(response))) :]
-        rooms[path.stem] = response / np.sqrt(np.sum(response**2))
+        if audio.shape[1] == 4:
+            audio = np.stack([audio[:, 0] + audio[:, 2], audio[:, 0] - audio[:, 2]], axis=1)
+        response = soxr.resample(audio[:, :2], rate, sample_rate, quality="HQ").astype(np.float32)
+        response = response[int(np.argmax(np.abs(response).max(axis=1))) :]
+        rooms[path.stem] = response / np.sqrt(np.sum(response**2) / 2)
     return rooms
 
 
 def add_room(audio: np.ndarray, response: np.ndarray, wet: float) -> np.ndarray:
-    """Mixes the audio with its convolution: `wet` 0 is dry, 1 the room alone."""
-    reverberant = oaconvolve(audio, response)[: len(audio)].astype(np.float32)
+    """Mixes the audio [n, 2] with its convolution, channel by channel: `wet` 0 is dry, 1 the room alone."""
+    reverberant = oaconvolve(audio, response, axes=0)[: len(audio)].astype(np.float32)
     return audio * np.float32(1.0 - wet) + reverberant * np.float32(wet)
 
 
@@ -34,7 +37,14 @@ def tilt(audio: np.ndarray, high_db: float, corner_hz: float, sample_rate: int) 
     root = np.sqrt(gain)
     b = np.array([gain + root * k, root * k - gain]) / (1.0 + root * k)
     a = np.array([1.0, (root * k - 1.0) / (1.0 + root * k)])
-    return lfilter(b.astype(np.float32), a.astype(np.float32), audio).astype(np.float32)
+    return lfilter(b.astype(np.float32), a.astype(np.float32), audio, axis=0).astype(np.float32)
+
+
+def band_limit(audio: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """What is left of the audio after it has been stored at `rate` Hz."""
+    lower = soxr.resample(audio, sample_rate, rate, quality="HQ")
+    again = soxr.resample(lower, rate, sample_rate, quality="HQ").astype(np.float32)[: len(audio)]
+    return np.pad(again, ((0, len(audio) - len(again)), (0, 0)))
 
 
 def set_level(audio: np.ndarray, level_dbfs: float) -> np.ndarray:
@@ -48,6 +58,6 @@ def set_level(audio: np.ndarray, level_dbfs: float) -> np.ndarray:
 
 def add_noise(audio: np.ndarray, level_dbfs: float, rng: np.random.Generator) -> np.ndarray:
     """Adds noise that falls towards high frequencies (one pole at about 1.5 kHz), at an RMS of `level_dbfs`."""
-    noise = lfilter([1.0], [1.0, -0.7], rng.standard_normal(len(audio), dtype=np.float32)).astype(np.float32)
+    noise = lfilter([1.0], [1.0, -0.85], rng.standard_normal(audio.shape, dtype=np.float32), axis=0).astype(np.float32)
     noise *= np.float32(10.0 ** (level_dbfs / 20.0) / np.sqrt(np.mean(noise**2)))
     return audio + noise

@@ -13,17 +13,48 @@ from . import manifest
 from .token_data import condition_window
 
 
-def analyse(audio: np.ndarray, hop: int, frames: int, n_fft: int, bins: int, look_ahead: int) -> np.ndarray:
-    """audio [N] → spectrum [1, frames, bins, 2]; samples before 0 and behind N are silence."""
-    start = hop + look_ahead - n_fft
-    padded = np.concatenate([np.zeros(max(0, -start)), audio, np.zeros(max(0, frames * hop + look_ahead - len(audio)))])
-    places = (np.arange(frames) * hop + max(0, start))[:, None] + np.arange(n_fft)
+FRAMES_AT_ONCE = 500
+"""How many frames a graph is given in one run, so that memory stays small; its states carry on from run to run."""
+
+
+def channels_of(audio: np.ndarray, channels: int) -> np.ndarray:
+    """audio [N] or [N, C] → [N, channels]: folded to its mean for one channel, repeated where it has only one."""
+    audio = audio[:, None] if audio.ndim == 1 else audio
+    if channels == 1:
+        return audio.mean(axis=1, keepdims=True)
+    return np.repeat(audio, channels, axis=1) if audio.shape[1] == 1 else audio
+
+
+def signal(audio: np.ndarray, channel: str) -> np.ndarray:
+    """audio [N, 1 or 2] → what an analysis of that `channel` looks at [N]: mid = (L + R) / 2, side = (L − R) / 2."""
+    if channel == "mid":
+        return audio.mean(axis=1)
+    if channel == "side" and audio.shape[1] == 2:
+        return (audio[:, 0] - audio[:, 1]) / 2
+    raise ValueError(f"channel {channel!r} of a sound of {audio.shape[1]}")
+
+
+def analyse(
+    audio: np.ndarray, hop: int, frames: range, n_fft: int, bins: int, look_ahead: int, channel: str = "mid"
+) -> np.ndarray:
+    """audio [N, C] → spectrum [1, len(frames), bins, 2]; samples before 0 and behind N are silence."""
+    begin = (frames.start + 1) * hop + look_ahead - n_fft
+    end = frames.stop * hop + look_ahead
+    known = signal(audio[max(0, begin) : max(0, end)], channel)
+    before = min(max(0, -begin), end - begin)
+    padded = np.concatenate([np.zeros(before), known, np.zeros(end - begin - before - len(known))])
+    places = (np.arange(len(frames)) * hop)[:, None] + np.arange(n_fft)
     spectrum = np.fft.rfft(padded[places] * _hann(n_fft))[:, :bins] / np.sqrt(n_fft)
     return np.stack([spectrum.real, spectrum.imag], axis=-1)[None].astype(np.float32)
 
 
+def known_frames(audio: np.ndarray, hop: int, analyses: list[dict[str, Any]]) -> int:
+    """How many frames of audio [N, …] are fully known: the furthest look-ahead of the analyses is within it."""
+    return max(0, (len(audio) - max(a["look_ahead"] for a in analyses)) // hop)
+
+
 def synthesise(spectrum: np.ndarray, samples: int, n_fft: int, hop: int, offset: int) -> np.ndarray:
-    """spectrum [1, S, n_fft/2 + 1, 2] → audio [samples] from sample 0 on."""
+    """spectrum [1, S, bins, 2] → audio [samples] from sample 0 on; bins that are not given are zero."""
     window = _hann(n_fft)
     pieces = np.fft.irfft(spectrum[0, ..., 0] + 1j * spectrum[0, ..., 1], n_fft) * np.sqrt(n_fft) * window
     added = np.zeros(len(pieces) * hop + n_fft)
@@ -160,7 +191,7 @@ class Continuation:
     """Everything that a run made."""
 
     audio: np.ndarray
-    """What follows the prompt, at the pack's rate and the prompt's level."""
+    """What follows the prompt, at the pack's rate and the prompt's level: [N], or [N, 2] of a stereo pack."""
     codes: np.ndarray
     """[T, Q] of prompt and continuation"""
     semantic: np.ndarray
@@ -176,12 +207,14 @@ class Pack:
         if found:
             raise ValueError(f"{folder}: {found}")
         self.manifest = manifest.read(folder)
-        self._folder, self._threads = folder, threads
+        self.folder, self._threads = folder, threads
         self.sample_rate = self.manifest["audio"]["sample_rate"]
+        self.channels = self.manifest["audio"]["channels"]
         codec = self.manifest["codec"]
-        self._encoder = Stateful(self._session(codec["encoder"]["graph"]))
-        self._decoder = Stateful(self._session(codec["decoder"]["graph"]))
-        self._tokenizer = Stateful(self._session(self.manifest["semantic"]["graph"]))
+        self.encoder = Stateful(self._session(codec["encoder"]["graph"]))
+        self.decoder = Stateful(self._session(codec["decoder"]["graph"]))
+        semantic = self.manifest.get("semantic")
+        self.tokenizer = Stateful(self._session(semantic["graph"])) if semantic else None
         self.stages = {stage["id"]: stage for stage in self.manifest["stage"]}
         self._sessions = {key: self._session(stage["graph"]) for key, stage in self.stages.items()}
 
@@ -190,45 +223,64 @@ class Pack:
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(str(self._folder / name), options, ["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(self.folder / name), options, ["CPUExecutionProvider"])
 
     def dials(self) -> dict[str, Dials]:
         """The defaults of the manifest."""
         return {key: Dials(stage["temperature"], stage["top_p"]) for key, stage in self.stages.items()}
 
     def gain(self, prompt: np.ndarray) -> float:
-        """What brings the prompt to the pack's level, within ±40 dB."""
-        level = 20 * np.log10(np.sqrt(np.mean(prompt**2)) + 1e-12)
+        """What brings the prompt [N] or [N, C], all its channels together, to the pack's level, within ±40 dB."""
+        level = 20 * np.log10(np.sqrt(np.mean(channels_of(prompt, self.channels) ** 2)) + 1e-12)
         return 10 ** (np.clip(self.manifest["audio"]["level_dbfs"] - level, -40, 40) / 20)
 
-    def encode(self, audio: np.ndarray) -> np.ndarray:
-        """Levelled audio → codes [T, Q] of all frames that are fully known."""
+    def encode(self, audio: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
+        """Levelled audio [N] or [N, C] → codes [T, Q] of all frames that are fully known."""
         codec = self.manifest["codec"]
-        return self._tokens(self._encoder, audio, codec["hop"], codec["encoder"]["analysis"], "codes")
+        return self._tokens(self.encoder, audio, codec["hop"], codec["encoder"]["analysis"], "codes", at_once)
 
-    def semantic(self, audio: np.ndarray) -> np.ndarray:
-        """Levelled audio → semantic tokens [N] that are fully known."""
+    def semantic(self, audio: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
+        """Levelled audio [N] or [N, C] → semantic tokens [T] that are fully known."""
         described = self.manifest["semantic"]
-        return self._tokens(self._tokenizer, audio, described["hop"], described["analysis"], "tokens")
+        assert self.tokenizer is not None
+        return self._tokens(self.tokenizer, audio, described["hop"], described["analysis"], "tokens", at_once)
 
-    @staticmethod
-    def _tokens(graph: Stateful, audio: np.ndarray, hop: int, analyses: list[dict[str, int]], name: str) -> np.ndarray:
-        frames = max(0, (len(audio) - max(a["look_ahead"] for a in analyses)) // hop)
-        spectra = {f"spectrum_{i}": analyse(audio, hop, frames, **a) for i, a in enumerate(analyses)}
+    def spectra(
+        self, audio: np.ndarray, hop: int, analyses: list[dict[str, Any]], frames: range | None = None
+    ) -> dict[str, np.ndarray]:
+        """What a graph with these analyses is fed of levelled audio [N] or [N, C]; all fully known frames by default."""
+        audio = channels_of(audio, self.channels)
+        frames = range(known_frames(audio, hop, analyses)) if frames is None else frames
+        return {f"spectrum_{i}": analyse(audio, hop, frames, **a) for i, a in enumerate(analyses)}
+
+    def _tokens(
+        self, graph: Stateful, audio: np.ndarray, hop: int, analyses: list[dict[str, Any]], name: str, at_once: int
+    ) -> np.ndarray:
+        frames = known_frames(audio, hop, analyses)
         graph.reset()
-        return graph.run(**spectra)[name][0]
+        found = []
+        for begin in range(0, max(1, frames), at_once):
+            some = range(begin, min(frames, begin + at_once))
+            found.append(graph.run(**self.spectra(audio, hop, analyses, some))[name][0])
+        return np.concatenate(found)
 
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes [T, Q] → levelled audio [T · hop]."""
+    def decode(self, codes: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
+        """Codes [T, Q] → levelled audio, [T · hop] of a mono pack, [T · hop, 2] of a stereo one."""
         codec = self.manifest["codec"]
-        self._decoder.reset()
-        found = self._decoder.run(codes=codes[None])
-        samples = len(codes) * codec["hop"]
-        parts = enumerate(codec["decoder"]["synthesis"])
-        return sum(synthesise(found[f"spectrum_{i}"], samples, **synthesis) for i, synthesis in parts)
+        syntheses = codec["decoder"]["synthesis"]
+        self.decoder.reset()
+        runs = [self.decoder.run(codes=codes[None, i : i + at_once]) for i in range(0, len(codes), at_once)]
+        heard = {"mid": np.zeros(len(codes) * codec["hop"]), "side": np.zeros(len(codes) * codec["hop"])}
+        for index, synthesis in enumerate(syntheses):
+            spectrum = np.concatenate([run[f"spectrum_{index}"] for run in runs], axis=1)
+            window = {key: synthesis[key] for key in ("n_fft", "hop", "offset")}
+            heard[synthesis.get("channel", "mid")] += synthesise(spectrum, len(codes) * codec["hop"], **window)
+        if self.channels == 1:
+            return heard["mid"]
+        return np.stack([heard["mid"] + heard["side"], heard["mid"] - heard["side"]], axis=1)
 
     def continue_prompt(self, prompt: np.ndarray, seconds: float, dials: dict[str, Dials], seed: int) -> Continuation:
-        """prompt [N] at the pack's rate → what follows it."""
+        """prompt [N] or [N, C] at the pack's rate → what follows it."""
         gain = self.gain(prompt)
         known, semantic = self.encode(prompt * gain), self.semantic(prompt * gain)
         hop, semantic_hop = self.manifest["codec"]["hop"], self.manifest["semantic"]["hop"]

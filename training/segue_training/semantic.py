@@ -27,8 +27,8 @@ class SemanticConfig:
     """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the clustering,
     `projected` the dimensions that are clustered."""
 
-    sample_rate: int = 24000
-    hop: int = 960
+    sample_rate: int = 48000
+    hop: int = 1920
     cardinality: int = 1024
     dim: int = 256
     layers: int = 6
@@ -37,7 +37,7 @@ class SemanticConfig:
     kernel: int = 7
     bands_per_semitone: int = 2
     level_removed: float = 0.7
-    analysis: Analysis = Analysis(4096, 1025, 1920)
+    analysis: Analysis = Analysis(8192, 1025, 3840)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -111,7 +111,7 @@ class SemanticTokenizer(nn.Module):
         return nearest(x.flatten(0, 1), self.centroids).view(x.shape[:2]), following
 
     def tokens(self, audio: torch.Tensor) -> torch.Tensor:
-        """Audio [B, T · hop] → tokens [B, T]. Under autocast only the network computes in bf16."""
+        """Mid [B, T · hop] → tokens [B, T]. Under autocast only the network computes in bf16."""
         with torch.autocast("cpu", enabled=False):
             bands = self.network.bands(analyse(audio.float(), self.config.analysis, self.config.hop))
         features = self.features(bands)

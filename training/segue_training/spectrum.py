@@ -13,26 +13,50 @@ import torch
 import torch.nn.functional as F
 
 
+MID, SIDE = "mid", "side"
+
+
+def mid_side(stereo: torch.Tensor) -> torch.Tensor:
+    """Left and right [..., 2, L] → mid (L + R) / 2 and side (L − R) / 2 [..., 2, L]; one channel stays as it is."""
+    if stereo.shape[-2] == 1:
+        return stereo
+    left, right = stereo.unbind(-2)
+    return torch.stack([(left + right) / 2, (left - right) / 2], dim=-2)
+
+
+def left_right(signals: torch.Tensor) -> torch.Tensor:
+    """The inverse of `mid_side`."""
+    if signals.shape[-2] == 1:
+        return signals
+    mid, side = signals.unbind(-2)
+    return torch.stack([mid + side, mid - side], dim=-2)
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """How a graph's input is analysed: window length, bins kept, samples seen beyond the frame's own (`look_ahead`)."""
+    """How a graph's input is analysed: window length, bins kept, samples seen beyond the frame's own (`look_ahead`), of
+    which channel (`mid` or `side`)."""
 
     n_fft: int
     bins: int
     look_ahead: int
+    channel: str = MID
 
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """How a decoder's output is synthesised: window length, hop of a sub-frame, offset of sub-frame 0, in samples."""
+    """How a decoder's output is synthesised: window length, hop of a sub-frame, offset of sub-frame 0, in samples, the
+    bins that are given (the rest is zero; 0 stands for all), into which channel (`mid` or `side`)."""
 
     n_fft: int
     hop: int
     offset: int
+    bins: int = 0
+    channel: str = MID
 
-    @property
-    def bins(self) -> int:
-        return self.n_fft // 2 + 1
+    def __post_init__(self) -> None:
+        if self.bins == 0:
+            object.__setattr__(self, "bins", self.n_fft // 2 + 1)
 
 
 @lru_cache(maxsize=32)
@@ -60,7 +84,7 @@ def window_sum(synthesis: Synthesis) -> torch.Tensor:
 
 
 def synthesise(spectrum: torch.Tensor, synthesis: Synthesis, samples: int) -> torch.Tensor:
-    """Spectrum [B, S, n_fft/2 + 1, 2] of sub-frames → audio [B, samples] from sample 0 on. Differentiable."""
+    """Spectrum [B, S, bins, 2] of sub-frames → audio [B, samples] from sample 0 on. Differentiable."""
     n_fft, hop = synthesis.n_fft, synthesis.hop
     if n_fft % hop or synthesis.offset > 0:
         raise ValueError("synthesis needs n_fft to be a multiple of hop, and offset ≤ 0")

@@ -19,6 +19,7 @@ import torch
 from .codec import Codec
 from .dataset import Rendering, load_audio, renderings
 from .semantic import SemanticTokenizer
+from .spectrum import mid_side
 from .token_data import Excerpt, write_shard
 from .train_codec import load_codec
 from .train_semantic import load_tokenizer
@@ -43,12 +44,12 @@ class Tokeniser:
 
     @torch.no_grad()
     def tokens(self, audio: torch.Tensor) -> Excerpt:
-        """Audio [L] → semantic [N] and acoustic [N · hop ratio, books]; frame 0 of both begins at sample 0."""
+        """Mid and side [channels, L] → semantic [N] and acoustic [N · hop ratio, books]; frame 0 of both begins at sample 0."""
         hop = self.semantic.config.hop
-        frames = len(audio) // hop
-        audio = audio[None, : frames * hop]
+        frames = audio.shape[-1] // hop
+        audio = audio[None, :, : frames * hop]
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half):
-            semantic = self.semantic.tokens(audio)[0]
+            semantic = self.semantic.tokens(audio[:, 0])[0]
             acoustic = self.codec.encode(audio)[0]
         kept = frames - self.tail
         ratio = hop // self.codec.config.hop
@@ -74,7 +75,7 @@ def write_shards(tokeniser: Tokeniser, audio: Path, out: Path, seed: int, proces
         for rendering in shards[number]:
             gain = gain_of(rendering, seed)
             samples = load_audio(audio, rendering.id).astype(np.float32) * np.float32(10 ** (gain / 20) / 32768)
-            excerpts.append(tokeniser.tokens(torch.from_numpy(samples)))
+            excerpts.append(tokeniser.tokens(mid_side(torch.from_numpy(samples.T))))
             entries.append({"id": rendering.id, "piece": rendering.piece, "gain_db": round(gain, 2)})
             seconds += rendering.seconds
         # Written beside the folder and moved into it, so that a reader never sees half a shard.

@@ -20,6 +20,7 @@ from .codec import Codec, CodecConfig
 from .discriminator import Discriminator
 from .losses import figures, spectral_loss, transform_loss
 from .optimiser import Optimiser
+from .widen import NARROW_BOOKS, load_widened
 
 BATCH, ADVERSARIAL_BATCH = 12, 6
 CLIP_FRAMES = 64
@@ -27,7 +28,7 @@ GAIN_DB = 6.0
 UNQUANTISED_STEPS = 80
 INITIAL_LATENTS = 24000
 SAVE_SECONDS = 120.0
-EVALUATE_SECONDS = 180.0
+EVALUATE_SECONDS = 480.0
 ADVERSARIAL_WEIGHT = 0.15
 MATCHING_WEIGHT = 0.5
 FINISH_RATE = 0.4
@@ -48,11 +49,11 @@ def load_codec(path: Path) -> Codec:
 
 @torch.no_grad()
 def evaluate(codec: Codec, clips: torch.Tensor, books: int) -> dict[str, float]:
-    """Mean figures over clips [N, L] decoded from the first `books` codebooks, and the codebook use."""
+    """Mean figures over clips [N, channels, L] decoded from the first `books` codebooks, and the least codebook use."""
     codec.eval()
     totals: dict[str, float] = {}
     hop, edge = codec.config.hop, codec.edge
-    clips = clips[:, : clips.shape[1] // hop * hop]
+    clips = clips[..., : clips.shape[-1] // hop * hop]
     used = []
     for clip in clips:
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -61,26 +62,32 @@ def evaluate(codec: Codec, clips: torch.Tensor, books: int) -> dict[str, float]:
         codes[..., books:] = codec.config.cardinality
         with torch.autocast("cpu", dtype=torch.bfloat16):
             spectra = codec.decoder(codec.quantizer.decode(codes))
-        decoded = codec.synthesise(spectra, clip.shape[0])
-        for name, value in figures(clip[None, edge:-edge], decoded[:, edge:-edge]).items():
+        decoded = codec.synthesise(spectra, clip.shape[-1])[0]
+        for name, value in figures(clip[:, edge:-edge], decoded[:, edge:-edge]).items():
             totals[name] = totals.get(name, 0.0) + value / len(clips)
     codes = torch.cat(used)
     use = [len(codes[:, book].unique()) / codec.config.cardinality for book in range(codec.config.books)]
     codec.train()
-    return {**totals, "codebook_use": sum(use) / len(use)}
+    return {**totals, "codebook_use": min(use[:books])}
 
 
 class Training:
     """One training: the codec, its optimisers and how far they are."""
 
-    def __init__(self, work: Path, minutes: float, adversarial_minutes: float, finish: bool) -> None:
+    def __init__(
+        self, work: Path, minutes: float, adversarial_minutes: float, finish: bool, widened: Path | None = None
+    ) -> None:
         self.minutes, self.adversarial_minutes, self.finish = minutes, adversarial_minutes, finish
+        self.widened = widened is not None
         self.path = work / "checkpoints" / ("codec_finished.pt" if finish else "codec.pt")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.clips = Clips(work / "audio", seed=int(time.time()))
-        self.held_out = evaluation_clips(work / "validation_audio", 20.0, 10.0, 24000, every=2)
+        self.held_out = evaluation_clips(work / "validation_audio", 20.0, 10.0, 48000, every=3)
         self.step, self.spent, self.log = 0, 0.0, []
-        self.codec = load_codec(work / "checkpoints" / "codec.pt") if finish else Codec()
+        if finish:
+            self.codec = load_codec(work / "checkpoints" / "codec.pt")
+        else:
+            self.codec = load_widened(widened) if widened and not self.path.exists() else Codec()
         if finish:
             self.codec.encoder.requires_grad_(False)
         self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else 1.0)
@@ -112,20 +119,20 @@ class Training:
         torch.save(state, temporary)
         temporary.rename(self.path)
 
-    def initialise_codebooks(self) -> None:
-        """k-means on the latents of the encoder as it is after the unquantised steps."""
+    def initialise_codebooks(self, kept: int) -> None:
+        """k-means of the books after the first `kept` on the latents of the encoder as it is."""
         latents: list[torch.Tensor] = []
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             while sum(len(part) for part in latents) < INITIAL_LATENTS:
                 audio = self.clips.draw(BATCH, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
                 latents.append(self.codec.encoder(self.codec.analyse(audio)).flatten(0, 1).float())
-        self.codec.quantizer.initialise(torch.cat(latents))
+        self.codec.quantizer.initialise(torch.cat(latents), kept)
 
     def books_kept(self, batch: int) -> torch.Tensor:
-        """Books per clip: half keep all, a quarter the coarse half, a quarter any number."""
+        """Books per clip: half keep all, a quarter the coarse ones, a quarter any number."""
         books = self.codec.config.books
         choice = torch.rand(batch)
-        kept = torch.where(choice < 0.5, books, books // 2)
+        kept = torch.where(choice < 0.5, books, self.codec.config.coarse_books)
         return torch.where(choice < 0.25, torch.randint(1, books + 1, (batch,)), kept)
 
     def reconstruct(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -136,11 +143,11 @@ class Training:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             latents = codec.encoder(spectra)
         commitment = torch.zeros(())
-        if self.step >= UNQUANTISED_STEPS:
+        if self.widened or self.step >= UNQUANTISED_STEPS:
             latents, commitment, _ = codec.quantizer(latents.float(), self.books_kept(len(audio)))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             decoded = codec.decoder(latents)
-        return codec.synthesise(decoded, audio.shape[1]), commitment
+        return codec.synthesise(decoded, audio.shape[-1]), commitment
 
     def reconstruct_strays(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As `reconstruct`, for the finish: from codes, of which some are not the clip's."""
@@ -158,17 +165,17 @@ class Training:
             latents = codec.quantizer.decode(codes)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             decoded = codec.decoder(latents)
-        return codec.synthesise(decoded, audio.shape[1]), torch.zeros(())
+        return codec.synthesise(decoded, audio.shape[-1]), torch.zeros(())
 
     def train_step(self, progress: float, adversarial: bool) -> dict[str, float]:
         """One update on one batch of clips."""
-        if self.step == UNQUANTISED_STEPS and not self.finish:
-            self.initialise_codebooks()
+        if self.step == (0 if self.widened else UNQUANTISED_STEPS) and not self.finish:
+            self.initialise_codebooks(NARROW_BOOKS if self.widened else 0)
         batch = ADVERSARIAL_BATCH if adversarial else BATCH
         audio = self.clips.draw(batch, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
         decoded, commitment = self.reconstruct_strays(audio) if self.finish else self.reconstruct(audio)
         edge = self.codec.edge
-        audio, decoded = audio[:, edge:-edge], decoded[:, edge:-edge]
+        audio, decoded = audio[..., edge:-edge], decoded[..., edge:-edge]
         spectral, transform = spectral_loss(audio, decoded), transform_loss(audio, decoded)
         loss = spectral + 2.0 * transform + 0.1 * commitment
         parts = {"spectral": spectral, "transform": transform, "commitment": commitment}
@@ -190,7 +197,7 @@ class Training:
         """Measures the codec on the held-out clips and writes the figures to the log."""
         books = self.codec.config.books
         entry = {"minutes": round(self.spent / 60, 2), "step": self.step, **{k: round(v, 4) for k, v in parts.items()}}
-        for kept in (books, books // 2):
+        for kept in (books, self.codec.config.coarse_books):
             measured = evaluate(self.codec, self.held_out, kept)
             entry |= {f"{name}_{kept}": round(value, 3) for name, value in measured.items()}
         self.log.append(entry)
@@ -227,11 +234,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--adversarial-minutes", type=float, default=0.0, help="how many of the last minutes")
     parser.add_argument("--finish", action="store_true", help="train only the decoder of the finished codec")
+    parser.add_argument("--widen", type=Path, help="begin with this 24 kHz mono codec (see widen)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    Training(arguments.work, arguments.minutes, arguments.adversarial_minutes, arguments.finish).run()
+    Training(
+        arguments.work, arguments.minutes, arguments.adversarial_minutes, arguments.finish, arguments.widen
+    ).run()
 
 
 if __name__ == "__main__":

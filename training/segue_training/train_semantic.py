@@ -1,6 +1,9 @@
-"""Trains the semantic tokenizer: masked prediction, choice of the layer by a probe, clustering.
+"""Trains the semantic tokenizer: masked prediction and contrast, choice of the layer by a probe, clustering.
 
-python -m segue_training.train_semantic --work WORK --minutes 15
+python -m segue_training.train_semantic --work WORK --minutes 40
+
+As w2v-BERT (Chung 2021) it learns by naming what is masked and by telling a moment from others. The two views of a moment
+are two recordings of one performance (`pairs`), so that neither the piano nor the room helps; no notes are shown.
 """
 
 from __future__ import annotations
@@ -14,20 +17,23 @@ import torch
 from torch import nn
 import torch.nn.functional as F
 
-from .audio_data import Clips
 from .optimiser import Optimiser
+from .pairs import Pairs
 from .probe import choose_layer
 from .quantizer import k_means
 from .semantic import SemanticConfig, SemanticNetwork, SemanticTokenizer
-from .spectrum import analyse
 
 BATCH = 16
 CLIP_FRAMES = 150
-GAIN_DB = 6.0
-TARGET_DIM, TARGET_CODES, TARGET_BOOKS = 16, 1024, 4
+TARGET_DIM, TARGET_CODES, TARGET_BOOKS = 16, 1024, 2
 MASK_FRAMES, MASK_SHARE = 8, 0.4
-HORIZONS = (0, 4, 12)
-CLUSTER_FRAMES = 60_000
+HORIZONS = (0, 6)
+CONTRAST_LAYER, CONTRAST_FRAMES = 4, 1200
+CONTRAST_TEMPERATURE = 0.1
+CONTRAST_WEIGHT = 0.5
+NEIGHBOURS = 1
+"""Frames next to a moment that are not held against it."""
+CLUSTER_FRAMES = 120_000
 CLUSTER_ITERATIONS = 25
 WHITENING = 0.25
 SAVE_SECONDS = 120.0
@@ -36,8 +42,9 @@ SAVE_SECONDS = 120.0
 class MaskedPrediction(nn.Module):
     """The network with the heads and the fixed random quantisers of its training task.
 
-    Some spans of the input are replaced by noise; each frame must name the quantised targets of itself (masked frames
-    only) and of the frames 0.16 s and 0.48 s ahead of it.
+    Some spans of the first recording are replaced by noise; each frame must name the quantised targets of the second one
+    at the same time (masked frames only) and 0.24 s ahead of it, and, after `CONTRAST_LAYER` blocks, find
+    itself in the second recording among all other moments.
     """
 
     def __init__(self, config: SemanticConfig) -> None:
@@ -46,10 +53,17 @@ class MaskedPrediction(nn.Module):
         bands = self.network.filters.shape[1]
         self.norm = nn.LayerNorm(config.dim)
         self.heads = nn.ModuleList(nn.Linear(config.dim, TARGET_BOOKS * TARGET_CODES) for _ in HORIZONS)
+        self.contrast_norm = nn.LayerNorm(config.dim, elementwise_affine=False)
+        self.contrast = nn.Linear(config.dim, config.projected)
         self.register_buffer("mean", torch.zeros(bands))
         self.register_buffer("deviation", torch.ones(bands))
         self.register_buffer("projection", torch.randn(TARGET_BOOKS, bands, TARGET_DIM) / bands**0.5)
         self.register_buffer("targets", F.normalize(torch.randn(TARGET_BOOKS, TARGET_CODES, TARGET_DIM), dim=-1))
+
+    @property
+    def contrast_layer(self) -> int:
+        """The block after which moments are told apart."""
+        return min(CONTRAST_LAYER, self.network.config.layers)
 
     @torch.no_grad()
     def quantise(self, bands: torch.Tensor) -> torch.Tensor:
@@ -65,14 +79,10 @@ class MaskedPrediction(nn.Module):
         noise = self.mean + self.deviation * torch.randn_like(bands) * 0.5
         return torch.where(masked[..., None], noise, bands), masked
 
-    def forward(self, bands: torch.Tensor) -> tuple[torch.Tensor, list[float]]:
-        """The loss (cross-entropy over books and horizons) and the accuracy at each horizon."""
-        wanted = self.quantise(bands)
-        disturbed, masked = self.mask(bands)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            features = self.norm(self.network(disturbed)[-1])
-        loss, accuracies = torch.zeros(()), []
-        frames = bands.shape[1]
+    def name_masked(self, features: torch.Tensor, wanted: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy over books and horizons."""
+        features = self.norm(features)
+        loss, frames = torch.zeros(()), features.shape[1]
         for horizon, head in zip(HORIZONS, self.heads, strict=True):
             chosen = masked if horizon == 0 else torch.rand(masked.shape) < 0.25
             chosen = chosen[:, : frames - horizon]
@@ -80,41 +90,76 @@ class MaskedPrediction(nn.Module):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = head(inputs).unflatten(-1, (TARGET_BOOKS, TARGET_CODES))
             loss = loss + F.cross_entropy(logits.float().flatten(0, 1), goals.flatten()) / len(HORIZONS)
-            accuracies.append(float((logits.argmax(-1) == goals).float().mean()))
-        return loss, accuracies
+        return loss
+
+    def tell_apart(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """InfoNCE (van den Oord 2018) between the features [B, T, dim] of both recordings: the loss and how often the
+        moment is found."""
+        batch, frames, _ = first.shape
+        chosen = torch.randperm(batch * frames)[:CONTRAST_FRAMES]
+        a, b = (
+            F.normalize(self.contrast(self.contrast_norm(view.flatten(0, 1)[chosen].float())), dim=-1)
+            for view in (first, second)
+        )
+        logits = a @ b.t() / CONTRAST_TEMPERATURE
+        clip, place = chosen // frames, chosen % frames
+        near = (clip[:, None] == clip) & ((place[:, None] - place).abs() <= NEIGHBOURS)
+        logits = logits.masked_fill(near & ~torch.eye(len(chosen), dtype=torch.bool), float("-inf"))
+        right = torch.arange(len(chosen))
+        loss = (F.cross_entropy(logits, right) + F.cross_entropy(logits.t(), right)) / 2
+        return loss, float((logits.argmax(-1) == right).float().mean())
+
+    def forward(self, bands: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+        """The loss of two recordings' bands [2, B, T, bands] and its parts."""
+        disturbed, masked = self.mask(bands[0])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            layers = self.network(torch.cat([disturbed, bands[1]]))
+        batch = len(masked)
+        naming = self.name_masked(layers[-1][:batch].float(), self.quantise(bands[1]), masked)
+        middle = layers[self.contrast_layer - 1]
+        telling, found = self.tell_apart(middle[:batch], middle[batch:])
+        return naming + CONTRAST_WEIGHT * telling, {
+            "naming": float(naming.detach()),
+            "telling": float(telling.detach()),
+            "found": found,
+        }
 
 
-def draw_bands(network: SemanticNetwork, clips: Clips) -> torch.Tensor:
-    """The bands of a batch of random clips: [BATCH, CLIP_FRAMES, bands]."""
-    config = network.config
-    audio = clips.draw(BATCH, CLIP_FRAMES * config.hop, GAIN_DB)
-    with torch.no_grad():
-        return network.bands(analyse(audio, config.analysis, config.hop))
-
-
-def measure_bands(model: MaskedPrediction, clips: Clips) -> None:
+def measure_bands(model: MaskedPrediction, pairs: Pairs) -> None:
     """Fixes the mean and deviation of the bands that targets and masks use."""
-    bands = torch.cat([draw_bands(model.network, clips).flatten(0, 1) for _ in range(10)])
+    bands = torch.cat([pairs.draw(BATCH, CLIP_FRAMES).flatten(0, 2) for _ in range(10)])
     model.mean.copy_(bands.mean(0))
     model.deviation.copy_(bands.std(0) + 0.05)
 
 
-def train(model: MaskedPrediction, clips: Clips, minutes: float, path: Path) -> None:
-    """Trains for `minutes`, saving the model to `path` on the way."""
+def train(model: MaskedPrediction, pairs: Pairs, minutes: float, path: Path) -> None:
+    """Trains until `minutes` are spent in all, saving to `path` on the way and resuming from there."""
     optimiser = Optimiser(model)
+    step, before = 0, 0.0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, before = state["step"], state["spent"]
+    else:
+        measure_bands(model, pairs)
     begun = saved = time.monotonic()
-    step = 0
-    while (spent := time.monotonic() - begun) < minutes * 60:
-        loss, accuracies = model(draw_bands(model.network, clips))
+
+    def keep(spent: float) -> None:
+        state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent}
+        save(state, path)
+
+    while (spent := before + time.monotonic() - begun) < minutes * 60:
+        loss, parts = model(pairs.draw(BATCH, CLIP_FRAMES))
         optimiser.step(loss, step, spent / (minutes * 60))
         step += 1
-        if step == 10 or step % 100 == 0:
-            shown = ", ".join(f"{accuracy:.3f}" for accuracy in accuracies)
-            print(f"{spent:.0f} s, step {step}: loss {loss:.3f}, accuracy {shown}", flush=True)
+        if step == 10 or step % 200 == 0:
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
+            print(f"{spent:.0f} s, step {step}: {shown}", flush=True)
         if time.monotonic() - saved > SAVE_SECONDS:
-            save({"model": model.state_dict(), "step": step}, path)
+            keep(spent)
             saved = time.monotonic()
-    save({"model": model.state_dict(), "step": step}, path)
+    keep(spent)
 
 
 def save(state: dict, path: Path) -> None:
@@ -125,21 +170,31 @@ def save(state: dict, path: Path) -> None:
 
 
 @torch.no_grad()
-def cluster(network: SemanticNetwork, layer: int, clips: Clips) -> SemanticTokenizer:
-    """The tokenizer that ends at `layer`: principal components and centroids of the features of random clips."""
+def cluster(model: MaskedPrediction, layer: int, pairs: Pairs) -> SemanticTokenizer:
+    """The tokenizer that ends at `layer`. After the layer that was taught to tell moments apart, its vectors on the unit
+    sphere are clustered (centroids of length 1: the nearest does not depend on a vector's length), else principal
+    components."""
+    network = model.network
+    contrast = layer == model.contrast_layer
     config = replace(network.config, layer=layer, layers=layer)
     tokenizer = SemanticTokenizer(config)
     tokenizer.network.input.load_state_dict(network.input.state_dict())
     tokenizer.network.blocks.load_state_dict(network.blocks[:layer].state_dict())
     parts: list[torch.Tensor] = []
     while sum(len(part) for part in parts) < CLUSTER_FRAMES:
-        bands = draw_bands(network, clips)
+        bands = pairs.draw(BATCH, CLIP_FRAMES).flatten(0, 1)
         parts.append(tokenizer.norm(tokenizer.network(bands)[layer - 1]).flatten(0, 1))
     vectors = torch.cat(parts)
+    generator = torch.Generator().manual_seed(0)
+    if contrast:
+        tokenizer.project.load_state_dict(model.contrast.state_dict())
+        points = F.normalize(tokenizer.project(vectors), dim=-1)
+        centroids = k_means(points, config.cardinality, CLUSTER_ITERATIONS, generator)
+        tokenizer.centroids = F.normalize(centroids, dim=-1)
+        return tokenizer
     weight = principal_components(vectors, config.projected)
     tokenizer.project.weight.copy_(weight)
     tokenizer.project.bias.copy_(-weight @ vectors.mean(0))
-    generator = torch.Generator().manual_seed(0)
     tokenizer.centroids = k_means(tokenizer.project(vectors), config.cardinality, CLUSTER_ITERATIONS, generator)
     return tokenizer
 
@@ -163,7 +218,7 @@ def load_tokenizer(path: Path) -> SemanticTokenizer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=15.0, help="0 goes on from the trained network")
+    parser.add_argument("--minutes", type=float, default=40.0, help="in all; 0 only clusters what is trained")
     parser.add_argument("--layer", type=int, help="the layer to cluster (default: the probe's choice)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -171,18 +226,14 @@ def main() -> None:
     torch.manual_seed(2)
     folder = arguments.work / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
-    clips = Clips(arguments.work / "audio", seed=2)
+    pairs = Pairs(arguments.work / "pairs", seed=int(time.time()))
     model = MaskedPrediction(SemanticConfig())
-    if arguments.minutes > 0:
-        measure_bands(model, clips)
-        train(model, clips, arguments.minutes, folder / "semantic_network.pt")
-    else:
-        model.load_state_dict(torch.load(folder / "semantic_network.pt", weights_only=True)["model"])
+    train(model, pairs, arguments.minutes, folder / "semantic_network.pt")
     model.eval()
     chosen, scores = choose_layer(model.network, arguments.work)
     layer = arguments.layer or chosen
     print(f"probe F1 by layer {scores}, clustering layer {layer}", flush=True)
-    tokenizer = cluster(model.network, layer, clips)
+    tokenizer = cluster(model, layer, pairs)
     state = {"config": tokenizer.config.to_dict(), "model": tokenizer.state_dict(), "probe": scores}
     save(state, folder / "semantic.pt")
 

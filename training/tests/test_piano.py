@@ -8,7 +8,7 @@ import soundfile
 
 from segue_training.midi import Note
 from segue_training.piano import Piano, salamander_regions
-from segue_training.room import add_noise, add_room, set_level, tilt
+from segue_training.room import add_noise, add_room, band_limit, set_level, tilt
 from segue_training.sfz import key_number, read_regions
 
 RATE = 24000
@@ -70,7 +70,7 @@ def test_a_note_sounds_at_its_pitch_and_time(instrument: Path, tmp_path: Path) -
     audio = piano.play([Note(0.5, 1.0, 72, 60)], 2.0)
     assert np.abs(audio[: RATE // 2]).max() == 0.0
     assert np.abs(audio[RATE // 2 : RATE // 2 + 480]).max() > 0.005
-    spectrum = np.abs(np.fft.rfft(audio[RATE // 2 : RATE]))
+    spectrum = np.abs(np.fft.rfft(audio[RATE // 2 : RATE, 0]))
     assert abs(np.argmax(spectrum) * 2.0 - 523.25) < 3.0
     assert np.abs(audio[int(1.55 * RATE) :]).max() == 0.0
 
@@ -83,15 +83,22 @@ def test_a_harder_touch_is_louder(instrument: Path, tmp_path: Path) -> None:
 
 def test_rooms_tone_level_and_noise() -> None:
     rng = np.random.default_rng(0)
-    click = np.zeros(RATE, np.float32)
+    click = np.zeros((RATE, 2), np.float32)
     click[100] = 1.0
-    response = np.zeros(500, np.float32)
-    response[0], response[200] = 0.8, 0.6
-    assert np.allclose(add_room(click, response, 0.5)[[100, 300]], [0.9, 0.3], atol=1e-6)
-    noise = rng.standard_normal(RATE, dtype=np.float32) * 0.01
+    response = np.zeros((500, 2), np.float32)
+    response[0], response[200, 1] = 0.8, 0.6
+    assert np.allclose(add_room(click, response, 0.5)[[100, 300]], [[0.9, 0.9], [0.0, 0.3]], atol=1e-6)
+    noise = rng.standard_normal((RATE, 2), dtype=np.float32) * 0.01
     level = set_level(noise, -24.0)
     assert abs(20 * np.log10(np.sqrt(np.mean(level**2))) + 24.0) < 0.01
-    spectrum = np.abs(np.fft.rfft(tilt(click, 6.0, 1500.0, RATE)))
+    spectrum = np.abs(np.fft.rfft(tilt(click, 6.0, 1500.0, RATE)[:, 0]))
     assert abs(20 * np.log10(spectrum[0])) < 0.1 and abs(20 * np.log10(spectrum[-1]) - 6.0) < 0.1
-    quiet = add_noise(np.zeros(RATE, np.float32), -70.0, rng)
+    quiet = add_noise(np.zeros((RATE, 2), np.float32), -70.0, rng)
     assert abs(20 * np.log10(np.sqrt(np.mean(quiet**2))) + 70.0) < 0.01
+    assert abs(np.corrcoef(quiet.T)[0, 1]) < 0.1
+
+
+def test_material_of_a_lower_rate_has_nothing_above_it() -> None:
+    noise = np.random.default_rng(0).standard_normal((RATE, 2), dtype=np.float32)
+    spectrum = np.abs(np.fft.rfft(band_limit(noise, 12000, RATE)[:, 0]))
+    assert len(spectrum) == RATE // 2 + 1 and spectrum[6500:].max() < 0.01 * spectrum[:5000].mean()

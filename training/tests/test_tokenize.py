@@ -24,17 +24,17 @@ def tokeniser() -> Tokeniser:
 
 
 def test_both_streams_begin_together(tokeniser: Tokeniser) -> None:
-    tokens = tokeniser.tokens(0.1 * torch.randn(24000 + 17))
+    tokens = tokeniser.tokens(0.1 * torch.randn(2, 24000 + 17))
     assert len(tokens.semantic) == 24000 // 960 - tokeniser.tail
     assert tokens.acoustic.shape == (2 * len(tokens.semantic), TINY_CODEC.books)
 
 
 def test_a_frame_knows_no_more_than_its_look_ahead(tokeniser: Tokeniser) -> None:
     """A change of the audio from sample n on changes no frame that looks only before n."""
-    audio = 0.1 * torch.randn(1, 48000, generator=torch.Generator().manual_seed(2))
+    audio = 0.1 * torch.randn(2, 48000, generator=torch.Generator().manual_seed(2))
     changed = audio.clone()
-    changed[:, 24000:] = 0.5 * torch.randn(1, 24000)
-    before, after = tokeniser.tokens(audio[0]), tokeniser.tokens(changed[0])
+    changed[:, 24000:] = 0.5 * torch.randn(2, 24000)
+    before, after = tokeniser.tokens(audio), tokeniser.tokens(changed)
     semantic = (24000 - TINY_SEMANTIC.analysis.look_ahead) // 960
     acoustic = (24000 - TINY_CODEC.analyses[0].look_ahead) // 480
     assert np.array_equal(before.semantic[:semantic], after.semantic[:semantic])
@@ -46,7 +46,7 @@ def test_shards(tokeniser: Tokeniser, tmp_path: Path) -> None:
     audio, out = tmp_path / "audio", tmp_path / "tokens" / "train"
     audio.mkdir()
     for index in range(2):
-        sound = np.random.default_rng(index).integers(-3000, 3000, 30000, dtype=np.int16)
+        sound = np.random.default_rng(index).integers(-3000, 3000, (30000, 2), dtype=np.int16)
         rendering = Rendering(f"01_{index:06d}", "s/p.mid", "s", "p", "dry", 0.0, 0.0, 1.25, 0, 1.0, False, 24000)
         write_rendering(audio, rendering, sound, np.zeros((0, 4), np.float32))
     assert [r.id for r in renderings(audio)] == ["01_000000", "01_000001"]

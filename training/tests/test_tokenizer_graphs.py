@@ -42,7 +42,7 @@ def loudly(model: torch.nn.Module) -> None:
 
 @pytest.fixture(scope="module")
 def audio() -> torch.Tensor:
-    return 0.1 * torch.randn(1, FRAMES * 960, generator=torch.Generator().manual_seed(3))
+    return 0.1 * torch.randn(1, 2, FRAMES * 960, generator=torch.Generator().manual_seed(3))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_codec_stream_equals_whole(codec: Codec, audio: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("chunks", [(FRAMES,), CHUNKS])
 def test_encoder_graph(codec: Codec, exported: Tokenizers, audio: torch.Tensor, chunks: tuple[int, ...]) -> None:
-    clip = audio[:, : FRAMES * TINY_CODEC.hop]
+    clip = audio[..., : FRAMES * TINY_CODEC.hop]
     with torch.no_grad():
         expected = codec.encode(clip).numpy()
     found = run_in_chunks(exported.graphs[ENCODER], spectra(codec, clip), chunks)["codes"]
@@ -121,8 +121,8 @@ def test_semantic_graph(
     semantic: SemanticTokenizer, exported: Tokenizers, audio: torch.Tensor, chunks: tuple[int, ...]
 ) -> None:
     with torch.no_grad():
-        expected = semantic.tokens(audio).numpy()
-    spectrum = analyse(audio, TINY_SEMANTIC.analysis, TINY_SEMANTIC.hop).numpy()
+        expected = semantic.tokens(audio[:, 0]).numpy()
+    spectrum = analyse(audio[:, 0], TINY_SEMANTIC.analysis, TINY_SEMANTIC.hop).numpy()
     found = run_in_chunks(exported.graphs[SEMANTIC], {"spectrum_0": spectrum}, chunks)["tokens"]
     assert found.dtype == np.int64 and found.shape == (1, FRAMES)
     assert np.mean(found == expected) > 0.95
@@ -159,4 +159,7 @@ def test_random_export_is_the_same_for_the_same_seed() -> None:
     first, second = export_random("tiny", 5), export_random("tiny", 5)
     for name, model in first.graphs.items():
         assert model.SerializeToString() == second.graphs[name].SerializeToString()
-    assert first.codec["encoder"]["analysis"] == [{"n_fft": 960, "bins": 481, "look_ahead": 480}]
+    assert first.codec["encoder"]["analysis"] == [
+        {"n_fft": 960, "bins": 481, "look_ahead": 480, "channel": "mid"},
+        {"n_fft": 480, "bins": 100, "look_ahead": 0, "channel": "side"},
+    ]

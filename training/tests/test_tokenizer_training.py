@@ -7,33 +7,36 @@ import pytest
 import torch
 
 from segue_training import optimiser, train_codec, train_semantic
-from segue_training.codec import Codec
+from segue_training.codec import Codec, CodecConfig
 from segue_training.dataset import Rendering, write_rendering
 from segue_training.discriminator import Discriminator
 from segue_training.export_tokenizers import TINY_CODEC, TINY_SEMANTIC, export_trained
 from segue_training.losses import figures, mdct_basis, mel_filters, spectral_loss, transform_loss
 from segue_training.quantizer import k_means
+from segue_training.spectrum import Analysis, Synthesis
 from segue_training.train_semantic import MaskedPrediction
+from segue_training.widen import load_widened
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     """Two renderings of a few chords, for training and as held-out pieces."""
-    time = np.arange(24000 * 31) / 24000
+    time = np.arange(48000 * 31)[:, None] / 48000
     for folder in ("audio", "validation_audio"):
         (tmp_path / folder).mkdir()
         for index, base in enumerate((220.0, 294.0)):
             sound = sum(np.sin(2 * np.pi * base * ratio * time) for ratio in (1, 5 / 4, 3 / 2)) * np.exp(-(time % 1))
-            rendering = Rendering(f"01_{index:06d}", "s/p.mid", "s", "p", "dry", 0, 0, 31.0, 0, 1.0, False, 24000)
+            sound = np.concatenate([sound, 0.5 * np.roll(sound, 30, axis=0)], axis=1)
+            rendering = Rendering(f"01_{index:06d}", "s/p.mid", "s", "p", "dry", 0, 0, 31.0, 0, 1.0, False, 48000)
             notes = np.array([[0.0, 31.0, 57 + 5 * index, 64]], np.float32)
             write_rendering(tmp_path / folder, rendering, (sound * 3000).astype(np.int16), notes)
     return tmp_path
 
 
 def test_nothing_is_lost_between_equal_clips() -> None:
-    audio = 0.1 * torch.randn(1, 24000)
+    audio = 0.1 * torch.randn(1, 2, 48000)
     assert float(spectral_loss(audio, audio)) < 1e-6 and float(transform_loss(audio, audio)) < 1e-6
-    found = figures(audio, audio + 0.01 * torch.randn(1, 24000))
+    found = figures(audio[0], audio[0] + 0.01 * torch.randn(2, 48000))
     assert abs(found["si_sdr_db"] - 20.0) < 0.5 and found["mel_db"] < 2.0
 
 
@@ -55,7 +58,7 @@ def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(train_codec, "Codec", lambda config=TINY_CODEC: Codec(config))
     for name, value in {"BATCH": 2, "ADVERSARIAL_BATCH": 2, "UNQUANTISED_STEPS": 2, "INITIAL_LATENTS": 200}.items():
         monkeypatch.setattr(train_codec, name, value)
-    monkeypatch.setattr(train_codec, "Discriminator", lambda: Discriminator((512,), 4))
+    monkeypatch.setattr(train_codec, "Discriminator", lambda: Discriminator((512,), channels=4))
     monkeypatch.setattr(optimiser, "WARM_UP_STEPS", 1)
     training = train_codec.Training(work, 1.0, 0.0, finish=False)
     losses = [training.train_step(0.0, adversarial=False)["spectral"] for _ in range(12)]
@@ -78,17 +81,30 @@ def test_masked_prediction_learns_and_its_clusters_export(work: Path, monkeypatc
     torch.manual_seed(0)
     for name, value in {"BATCH": 2, "CLIP_FRAMES": 40, "CLUSTER_FRAMES": 200, "CLUSTER_ITERATIONS": 2}.items():
         monkeypatch.setattr(train_semantic, name, value)
-    clips = train_semantic.Clips(work / "audio", seed=0)
+    (work / "pairs").mkdir()
+    bands = MaskedPrediction(TINY_SEMANTIC).network.filters.shape[1]
+    moments = np.random.default_rng(0).normal(size=(2, 100, bands))
+    for index, performance in enumerate(moments):
+        both = performance + 0.1 * np.random.default_rng(index).normal(size=(2, 100, bands))
+        np.save(work / "pairs" / f"01_{index:06d}.npy", both.astype(np.float16))
+    pairs = train_semantic.Pairs(work / "pairs", seed=0)
     model = MaskedPrediction(TINY_SEMANTIC)
-    train_semantic.measure_bands(model, clips)
+    train_semantic.measure_bands(model, pairs)
     training = train_semantic.Optimiser(model)
-    losses = []
-    for step in range(15):
-        loss, _ = model(train_semantic.draw_bands(model.network, clips))
-        losses.append(float(loss.detach()))
-        training.step(loss, 100, 0.0)
-    assert losses[-1] < losses[0]
-    tokenizer = train_semantic.cluster(model.network, 1, clips)
+    before = model.contrast.weight.clone()
+    for step in range(3):
+        loss, parts = model(pairs.draw(2, 20))
+        assert {"naming", "telling", "found"} == set(parts)
+        training.step(loss, step, 0.0)
+    assert not torch.equal(before, model.contrast.weight)
+    tokenizer = train_semantic.cluster(model, 1, pairs)
+    assert torch.allclose(tokenizer.centroids.norm(dim=1), torch.ones(len(tokenizer.centroids)), atol=1e-4)
+    # The second recording of a moment gets the same token, mostly.
+    first, second = (
+        tokenizer.features(torch.from_numpy(item[None].astype(np.float32)))[0] @ tokenizer.centroids.t()
+        for item in pairs.items[0]
+    )
+    assert float((first.argmax(-1) == second.argmax(-1)).float().mean()) > 0.6
     (work / "checkpoints").mkdir(exist_ok=True)
     state = {"config": tokenizer.config.to_dict(), "model": tokenizer.state_dict(), "probe": [0.5, 0.6]}
     train_semantic.save(state, work / "checkpoints" / "semantic.pt")
@@ -97,3 +113,30 @@ def test_masked_prediction_learns_and_its_clusters_export(work: Path, monkeypatc
     train_semantic.save(saved, work / "checkpoints" / "codec.pt")
     found = export_trained(work)
     assert len(found.graphs) == 3 and len(found.notes) == 2
+
+
+def test_a_mono_codec_widened_hears_the_mid_as_before(tmp_path: Path) -> None:
+    """The stereo codec that begins with it gives the mono codec's latents to the same sound."""
+    torch.manual_seed(0)
+    config = CodecConfig(
+        sample_rate=24000,
+        channels=1,
+        hop=480,
+        books=8,
+        analyses=(Analysis(2048, 1025, 960), Analysis(4096, 600, 960)),
+        syntheses=(Synthesis(3840, 480, -1680), Synthesis(480, 120, -180)),
+        magnitude_offsets=(3.0, 5.0),
+    )
+    narrow = Codec(config)
+    torch.save({"model": narrow.state_dict()}, tmp_path / "narrow.pt")
+    wide = load_widened(tmp_path / "narrow.pt")
+    # The same spectrum at both rates: the bins above are empty.
+    low = torch.fft.rfft(torch.randn(1, 1, 24000))
+    low[..., 11000:] = 0.0
+    slow = torch.fft.irfft(low, n=24000)
+    fast = torch.fft.irfft(low, n=48000) * 2**0.5
+    with torch.no_grad():
+        expected = narrow.encoder(narrow.analyse(slow))
+        found = wide.encoder(wide.analyse(torch.cat([fast, torch.randn_like(fast)], dim=1)))
+    assert torch.allclose(found[:, 10:40], expected[:, 10:40], atol=1e-2)
+    assert torch.equal(wide.quantizer.codebooks[:8], narrow.quantizer.codebooks)

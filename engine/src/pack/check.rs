@@ -1,6 +1,6 @@
 //! What a manifest must satisfy so that the engine can trust its numbers.
 
-use super::manifest::{Manifest, StageKind, StreamId};
+use super::manifest::{Channel, Manifest, StageKind, StreamId};
 
 type Complaint = (String, String);
 
@@ -21,11 +21,7 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
         format!("sample_rate = {}", m.audio.sample_rate),
         "8000 to 192000",
     )?;
-    expect(
-        m.audio.channels == 1,
-        format!("channels = {}", m.audio.channels),
-        "channels = 1 (this Segue plays mono packs)",
-    )?;
+    expect((1..=2).contains(&m.audio.channels), format!("channels = {}", m.audio.channels), "channels = 1 or 2")?;
     expect((-60.0..=0.0).contains(&m.audio.level_dbfs), format!("level_dbfs = {}", m.audio.level_dbfs), "-60 to 0")?;
     for file in &m.files {
         expect(named(&file.name), format!("file name {:?}", file.name), "a plain name inside the pack's folder")?;
@@ -41,7 +37,9 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
         expect(!semantic.analysis.is_empty(), "semantic.analysis empty", "at least one analysis")?;
     }
     expect(!m.codec.encoder.analysis.is_empty(), "codec.encoder.analysis empty", "at least one analysis")?;
+    let side = |channel: Channel| channel == Channel::Side && m.audio.channels == 1;
     for a in analyses {
+        expect(!side(a.channel), format!("analysis {a:?}"), "channel = \"mid\" in a pack of one channel")?;
         expect(
             transforms(a.n_fft) && (1..=a.n_fft / 2 + 1).contains(&a.bins) && a.look_ahead <= a.n_fft,
             format!("analysis {a:?}"),
@@ -50,14 +48,16 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
     }
     expect(!m.codec.decoder.synthesis.is_empty(), "codec.decoder.synthesis empty", "at least one synthesis")?;
     for s in &m.codec.decoder.synthesis {
+        expect(!side(s.channel), format!("synthesis {s:?}"), "channel = \"mid\" in a pack of one channel")?;
         expect(
             transforms(s.n_fft)
                 && s.hop > 0
                 && s.hop <= s.n_fft
                 && m.codec.hop.is_multiple_of(s.hop)
-                && s.offset.unsigned_abs() <= s.n_fft,
+                && s.offset.unsigned_abs() <= s.n_fft
+                && s.bins() <= s.n_fft / 2 + 1,
             format!("synthesis {s:?}"),
-            "an even n_fft of 16 to 65536, a hop that divides the codec's and is at most n_fft, |offset| at most n_fft",
+            "an even n_fft of 16 to 65536, a hop that divides the codec's and is at most n_fft, |offset| at most n_fft, bins of at most n_fft/2+1",
         )?;
     }
     stages(m)

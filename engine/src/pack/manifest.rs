@@ -43,10 +43,21 @@ pub struct Manifest {
 pub struct Audio {
     /// Hz.
     pub sample_rate: u32,
-    /// 1 or 2; this engine runs 1.
+    /// 1, or 2: coded as mid and side.
     pub channels: usize,
     /// RMS in dBFS to which a prompt is brought before encoding.
     pub level_dbfs: f32,
+}
+
+/// A channel as packs code it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// (L + R) / 2.
+    #[default]
+    Mid,
+    /// (L − R) / 2; packs of two channels only.
+    Side,
 }
 
 /// One analysis of audio into spectra.
@@ -58,6 +69,9 @@ pub struct AnalysisSpec {
     pub bins: usize,
     /// Samples after the end of the frame's own hop that the window reaches.
     pub look_ahead: usize,
+    /// What is analysed.
+    #[serde(default)]
+    pub channel: Channel,
 }
 
 /// One synthesis of audio from spectra.
@@ -69,6 +83,20 @@ pub struct SynthesisSpec {
     pub hop: usize,
     /// Start of sub-frame 0's window in samples (usually negative).
     pub offset: isize,
+    /// How many of the lowest bins the graph gives, the rest is zero; 0 stands for all. See [`Self::bins`].
+    #[serde(default, rename = "bins")]
+    pub given_bins: usize,
+    /// What it adds to.
+    #[serde(default)]
+    pub channel: Channel,
+}
+
+impl SynthesisSpec {
+    /// How many bins the graph gives.
+    #[must_use]
+    pub fn bins(&self) -> usize {
+        if self.given_bins == 0 { self.n_fft / 2 + 1 } else { self.given_bins }
+    }
 }
 
 /// `[codec]`

@@ -121,30 +121,44 @@ pub fn find(chosen: Option<&Path>) -> Result<Pack> {
         // A folder of packs will do as well as a pack.
         return first_pack_in(folder).map_or_else(|| Pack::open(folder), |pack| Pack::open(&pack));
     }
-    let mut looked: Vec<PathBuf> = Vec::new();
-    if let Some(folder) = std::env::var_os("SEGUE_PACKS") {
-        // Named on purpose, so nothing else is tried: a typing error must not end in another pack.
-        looked.push(folder.into());
-    } else {
-        looked.extend(platform::resource_folders().into_iter().map(|f| f.join("packs")));
-    }
+    let looked = places();
     match looked.iter().find_map(|folder| first_pack_in(folder)) {
         Some(pack) => Pack::open(&pack),
         None => Err(Error::PackMissing { looked }),
     }
 }
 
-fn first_pack_in(folder: &Path) -> Option<PathBuf> {
-    if folder.join("manifest.toml").exists() {
-        return Some(folder.to_path_buf());
+/// Every pack that [`find`] would look at without a choice, in its order, bad ones left out. Reads only manifests.
+#[must_use]
+pub fn list() -> Vec<Pack> {
+    places().iter().flat_map(|folder| packs_in(folder)).filter_map(|folder| Pack::open(&folder).ok()).collect()
+}
+
+/// Where packs are.
+fn places() -> Vec<PathBuf> {
+    match std::env::var_os("SEGUE_PACKS") {
+        // Named on purpose, so nothing else is tried: a typing error must not end in another pack.
+        Some(folder) => vec![folder.into()],
+        None => platform::resource_folders().into_iter().map(|f| f.join("packs")).collect(),
     }
-    let mut packs: Vec<_> = std::fs::read_dir(folder)
-        .ok()?
+}
+
+fn first_pack_in(folder: &Path) -> Option<PathBuf> {
+    packs_in(folder).into_iter().next()
+}
+
+/// The folder itself if it is a pack, else those in it that are.
+fn packs_in(folder: &Path) -> Vec<PathBuf> {
+    if folder.join("manifest.toml").exists() {
+        return vec![folder.to_path_buf()];
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut packs: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.join("manifest.toml").exists())
         .collect();
     packs.sort();
-    packs.into_iter().next()
+    packs
 }
 
 fn read_limited(path: &Path, limit: u64) -> std::result::Result<Vec<u8>, String> {

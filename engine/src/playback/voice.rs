@@ -1,31 +1,38 @@
 //! One segment as it sounds: which frame is due, whether it is here, and how loud it is. Audio thread, real-time safe.
 
-use super::Segment;
+use super::{Segment, Start};
 use crate::seam::Envelope;
+use crate::transport::Transport;
 
 /// The segment being played.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Voice {
     pub(super) segment: Segment,
-    /// Clock of `segment.position`, once it is known.
-    pub(super) start: Option<u64>,
+    /// What follows without a gap.
+    pub(super) next: Option<Segment>,
+    /// Clock of the segment's first sample, once it is known. A playhead that was moved has begun before the clock did.
+    start: Option<i64>,
+    /// The frame from which on it can be heard; `None` while the line of the grid it waits for is not known.
+    open_from: Option<u64>,
+    /// It has been heard.
+    pub(super) entered: bool,
     /// Take position, counted on over passes, at which the current pass ends.
     pub(super) pass_end: u64,
     /// Frames until a stop takes effect.
     pub(super) stop_in: Option<u64>,
     /// Ran dry, and waits for enough to go on.
-    pub(super) dry: bool,
+    dry: bool,
 }
 
 /// The ring's contents as they were when the block began.
-pub(super) struct Feed<'a> {
+pub(super) struct Ring<'a> {
     pub(super) head: &'a [f32],
     pub(super) tail: &'a [f32],
     pub(super) taken: usize,
     pub(super) read: u64,
 }
 
-impl Feed<'_> {
+impl Ring<'_> {
     pub(super) fn all(&self) -> usize {
         (self.head.len() + self.tail.len()) / 2
     }
@@ -48,7 +55,7 @@ impl Feed<'_> {
 pub(super) enum Next {
     /// A frame; `thin` if it had to be faded because what follows it has not arrived.
     Sound { frame: [f32; 2], thin: bool },
-    /// Not due yet.
+    /// Not due yet, or not to be heard yet.
     Wait,
     /// Due, but not here.
     Dry,
@@ -57,29 +64,93 @@ pub(super) enum Next {
 }
 
 impl Voice {
-    /// Frames since the current pass began, at `clock`.
-    pub(super) fn position(&self, clock: u64) -> Option<u64> {
-        let start = self.start.filter(|start| *start <= clock)?;
-        let position = self.segment.position + (clock - start);
-        Some(position - self.pass_end.saturating_sub(self.segment.period).min(position))
+    pub(super) fn new(segment: Segment, start: Option<i64>) -> Self {
+        let cue = &segment.cue;
+        let pass_end = (cue.position / cue.period + 1).saturating_mul(cue.period);
+        Self {
+            segment,
+            next: None,
+            start,
+            open_from: if cue.gate.is_none() { Some(0) } else { None },
+            entered: false,
+            pass_end,
+            stop_in: None,
+            dry: false,
+        }
     }
 
-    pub(super) fn next(&mut self, now: u64, looping: bool, feed: &mut Feed<'_>, envelope: &mut Envelope) -> Next {
+    /// The serial of the last segment it holds.
+    pub(super) fn last_serial(&self) -> u64 {
+        self.next.map_or(self.segment.serial, |next| next.serial)
+    }
+
+    pub(super) fn transport_started(&mut self, clock: u64) {
+        if let Start::OnTransport { since } = self.segment.cue.start
+            && self.start.is_none()
+            && clock >= since
+        {
+            self.start = Some(clock as i64);
+        }
+    }
+
+    /// Finds the line it waits for, if it falls into the block from `clock` to `end`.
+    pub(super) fn resolve(&mut self, transport: Option<&Transport>, clock: u64, end: u64, sample_rate: u32) {
+        if let (Start::OnLine { grid, offset }, None) = (self.segment.cue.start, self.start) {
+            let line = transport.and_then(|t| t.after_quarters(-offset).next(grid, clock, clock, sample_rate));
+            let start = line.unwrap_or(clock);
+            if start < end {
+                self.start = Some(start as i64);
+            }
+        }
+        if let (Some(grid), None, Some(start)) = (self.segment.cue.gate, self.open_from, self.start) {
+            let earliest = clock.max(u64::try_from(start).unwrap_or(0));
+            if earliest < end {
+                let line = transport.and_then(|t| t.next(grid, clock, earliest, sample_rate)).unwrap_or(earliest);
+                self.open_from = Some(line).filter(|line| *line < end);
+            }
+        }
+    }
+
+    /// Take position due at `clock`, counted on over passes; `None` if it has not started then.
+    pub(super) fn position_at(&self, clock: u64) -> Option<u64> {
+        let since = u64::try_from(clock as i64 - self.start?).ok()?;
+        Some(self.segment.cue.position + since)
+    }
+
+    /// Frames since the current pass began, at `clock`.
+    pub(super) fn position(&self, clock: u64) -> Option<u64> {
+        let position = self.position_at(clock)?;
+        Some(position - self.pass_end.saturating_sub(self.segment.cue.period).min(position))
+    }
+
+    pub(super) fn next(&mut self, now: u64, looping: bool, ring: &mut Ring<'_>, envelope: &mut Envelope) -> Next {
         if self.stop_in == Some(0) {
             return Next::Over;
         }
-        let Some(start) = self.start.filter(|start| *start <= now) else { return Next::Wait };
-        let position = self.segment.position + (now - start);
+        let Some(mut position) = self.position_at(now) else {
+            // A stop need not wait for something that has not begun.
+            return if self.stop_in.is_some() { Next::Over } else { Next::Wait };
+        };
         while position >= self.pass_end {
-            if !looping {
+            if let Some(next) = self.next.take() {
+                self.start = self.start.map(|start| start + (self.pass_end - self.segment.cue.position) as i64);
+                position -= self.pass_end;
+                self.segment = next;
+                self.pass_end = next.cue.period;
+            } else if looping {
+                self.pass_end = self.pass_end.saturating_add(self.segment.cue.period);
+            } else {
                 return Next::Over;
             }
-            self.pass_end = self.pass_end.saturating_add(self.segment.period);
         }
-        let in_pass = self.pass_end - position;
-        let held = feed.seek(self.segment.ring_index + (now - start)) as u64;
+        let in_ring = position - self.segment.cue.position;
+        let held = ring.seek(self.segment.ring_index + in_ring) as u64;
+        if self.open_from.is_none_or(|from| now < from) {
+            return if self.stop_in.is_some() { Next::Over } else { Next::Wait };
+        }
         self.stop_in = self.stop_in.map(|frames| frames - 1);
         let until_stop = self.stop_in.map_or(u64::MAX, |frames| frames + 1);
+        let in_pass = self.pass_end - position + self.next.map_or(0, |next| next.cue.period);
         // After running dry, wait for four fades' worth: better one gap than a stutter.
         let enough = if self.dry { in_pass.min(4 * envelope.fade_frames()) } else { 1 };
         if held < enough {
@@ -90,6 +161,6 @@ impl Voice {
         let end = in_pass.min(until_stop);
         let thin = held < end && held < envelope.fade_frames();
         let gain = envelope.advance(end.min(held));
-        Next::Sound { frame: feed.next().map(|s| s * gain), thin }
+        Next::Sound { frame: ring.next().map(|s| s * gain), thin }
     }
 }

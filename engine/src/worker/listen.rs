@@ -1,21 +1,26 @@
 //! From a trigger to a continuation: what the prompt is, whether there is anything in it, and the prefill.
 
-use super::performance::{Opening, Performance};
+use super::performance::{Drawn, DrawnSpectrum, Opening, Performance, Role};
+use super::player::Entry;
 use super::run::{Job, Worker};
 use super::schedule::Place;
 use super::source::Prompt;
 use crate::capture::Event;
 use crate::continuation::Sampling;
-use crate::controls::CaptureMode;
+use crate::controls::{CaptureMode, StartMode};
 use crate::error::Result;
 use crate::playback::Start;
-use crate::status::{Activity, Waveform};
-use crate::transport::Transport;
+use crate::spectrum::SpectrumBuilder;
+use crate::status::Activity;
+use crate::take::TakeId;
+use crate::transport::{Grid, Transport};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A prompt softer than this (−60 dBFS) is silence.
 const SILENCE_RMS: f32 = 0.001;
+/// Bars at a slow tempo are cut here: the history is half a minute long, and no stage remembers more.
+const MAX_PROMPT_SECONDS: u64 = 24;
 
 impl Worker {
     /// Takes in what has been played, and answers what has happened.
@@ -26,12 +31,8 @@ impl Worker {
         while let Some(event) = self.live.as_mut().and_then(|live| live.capture.next_event()) {
             match event {
                 Event::Trigger { clock, transport } => self.trigger(clock, transport),
-                Event::TransportStarted { clock, .. } => {
-                    if let Job::Performing(performance) = &mut self.job {
-                        performance.transport_started.get_or_insert(clock);
-                    }
-                }
-                Event::Play { clock } => self.play_selected(clock),
+                Event::Transport { clock, transport } => self.transport(clock, transport),
+                Event::Play { clock } => self.play_selected(Some(clock)),
                 Event::Stop { .. } => self.stop_playing(),
                 Event::Gap { .. } => continue,
             }
@@ -43,7 +44,25 @@ impl Worker {
             && live.capture.history().end() >= *end
         {
             let (start, end, transport) = (*start, *end, *transport);
-            self.continue_from(end, (end - start) as usize, transport, start);
+            self.recorded(start, end, transport);
+        }
+    }
+
+    /// The transport did what could not be foreseen.
+    fn transport(&mut self, clock: u64, transport: Transport) {
+        let (started, stopped) = self.timeline.push(clock, transport);
+        let mode = self.shared.config.controls.start_mode();
+        let Job::Performing(performance) = &mut self.job else { return };
+        if started {
+            performance.transport_started.get_or_insert(clock);
+        }
+        if stopped && !performance.begun && performance.mode(mode) != StartMode::OnPlay && performance.with_song(mode) {
+            performance.begun = true;
+            self.notice = Some("The song was stopped before the continuation came in. It is here to be played.".into());
+            self.dirty = true;
+            if let Some(live) = &mut self.live {
+                live.playback.set_due_from(u64::MAX);
+            }
         }
     }
 
@@ -51,8 +70,9 @@ impl Worker {
         self.dirty = true;
         if let Job::Recording { start, transport, .. } = self.job {
             // A second press: that was the prompt.
-            return self.continue_from(clock, (clock - start) as usize, transport, start);
+            return self.recorded(start, clock, transport);
         }
+        self.queue.clear();
         self.finish_job();
         let Some(live) = &mut self.live else { return };
         self.player.stop(&mut live.playback);
@@ -60,28 +80,66 @@ impl Worker {
             self.notice = Some("No pack is loaded: there is nothing to continue with.".into());
             return;
         }
-        let controls = &self.shared.config.controls;
-        let frames =
-            (f64::from(controls.prompt_seconds.get().clamp(1.0, 10.0)) * f64::from(live.sample_rate)).round() as u64;
-        match controls.capture_mode() {
-            CaptureMode::JustPlayed => self.continue_from(clock, frames as usize, transport, clock),
+        match self.shared.config.controls.capture_mode() {
+            CaptureMode::JustPlayed => {
+                let end = clock - self.since_beat(clock, &transport);
+                let at_end = transport.before(clock - end, live_rate(self));
+                let frames = self.prompt_frames(end);
+                self.continue_from(
+                    end,
+                    frames,
+                    Role::heard(Place::InTime { origin: end, transport: at_end }, transport.tempo),
+                );
+            }
             CaptureMode::Record => {
-                live.playback.set_due_from(clock + frames);
-                self.job = Job::Recording { start: clock, end: clock + frames, transport };
+                let end = clock + self.prompt_frames(clock);
+                if let Some(live) = &mut self.live {
+                    live.playback.set_due_from(end);
+                }
+                self.job = Job::Recording { start: clock, end, transport };
                 self.notice = None;
             }
         }
     }
 
+    /// The prompt has been recorded from `start`, where the transport was `transport`, to `end`.
+    fn recorded(&mut self, start: u64, end: u64, transport: Transport) {
+        let snapped = (end - self.since_beat(end, &transport.after(end - start, live_rate(self)))).max(start);
+        let at_end = transport.after(snapped - start, live_rate(self));
+        let role = Role::heard(Place::InTime { origin: snapped, transport: at_end }, transport.tempo);
+        self.continue_from(snapped, snapped - start, role);
+    }
+
+    /// How far before `clock` the prompt ends: on the last beat, if that is wanted and known.
+    fn since_beat(&self, clock: u64, transport: &Transport) -> u64 {
+        if !self.shared.config.controls.snap_to_beat.load(Relaxed) {
+            return 0;
+        }
+        self.timeline.since_beat(clock, transport, live_rate(self)).unwrap_or(0).min(clock)
+    }
+
+    /// Length of a prompt that ends at `end`, in frames.
+    pub(super) fn prompt_frames(&self, end: u64) -> u64 {
+        let (controls, rate) = (&self.shared.config.controls, live_rate(self));
+        let bars = controls.prompt_bars.load(Relaxed);
+        let in_bars = self.timeline.latest().filter(|_| bars > 0).and_then(|(_, transport)| {
+            let quarters = transport.quarters(Grid::Bar) * f64::from(bars.min(8));
+            self.timeline.frames_back(end, quarters, rate)
+        });
+        let seconds = f64::from(controls.prompt_seconds.get().clamp(1.0, 10.0));
+        let frames = in_bars.unwrap_or_else(|| (seconds * f64::from(rate)).round() as u64);
+        frames.clamp(u64::from(rate), MAX_PROMPT_SECONDS * u64::from(rate))
+    }
+
     /// Continues the `frames` frames before `end`, or as many of them as there are.
-    fn continue_from(&mut self, end: u64, frames: usize, transport: Transport, taken_at: u64) {
+    pub(super) fn continue_from(&mut self, end: u64, frames: u64, role: Role) {
         self.job = Job::Idle;
         self.dirty = true;
         let Some(live) = &mut self.live else { return };
         let history = live.capture.history();
         let waiting_ms = (history.end() - end) as f64 / f64::from(live.sample_rate) * 1e3;
         let seen = (Instant::now(), waiting_ms);
-        let have = frames.min(history.available(end));
+        let have = (frames as usize).min(history.available(end));
         let prompt = history.slice(end, have).filter(|p| p[0].len() >= live.sample_rate as usize);
         let refusal = match &prompt {
             None => Some("Nothing to continue yet: play for at least a second."),
@@ -95,46 +153,57 @@ impl Worker {
             live.playback.set_due_from(u64::MAX);
             return;
         }
-        live.playback.set_due_from(end);
+        if matches!(role.place, Place::InTime { .. }) {
+            live.playback.set_due_from(end);
+        }
         let (Some(prompt), Some(pack)) = (prompt, &self.pack) else { return };
         let resampled = crate::resample::resample(&prompt, live.sample_rate, pack.sample_rate);
-        let place = Place::InTime { origin: end, transport, taken_at };
-        let begun = resampled.and_then(|prompt| {
-            let picture = crate::waveform::picture(&prompt);
-            self.perform(&Prompt::Audio(prompt), picture, place, transport.tempo, seen)
-        });
-        if let Err(error) = begun {
-            self.fail(&error);
-            if let Some(live) = &mut self.live {
-                live.playback.set_due_from(u64::MAX);
+        let begun = resampled.and_then(|prompt| self.perform_audio(prompt, role, seen));
+        match begun {
+            Ok(()) => self.order_variations(),
+            Err(error) => {
+                self.fail(&error);
+                if let Some(live) = &mut self.live {
+                    live.playback.set_due_from(u64::MAX);
+                }
             }
         }
+    }
+
+    /// Continues audio at the pack's rate.
+    pub(super) fn perform_audio(&mut self, prompt: Vec<Vec<f32>>, role: Role, seen: (Instant, f64)) -> Result<()> {
+        let Some(pack) = &self.pack else { return Ok(()) };
+        let waveform = crate::waveform::picture(&prompt);
+        let mut spectrum = SpectrumBuilder::new(pack.sample_rate, prompt.first().map_or(0, Vec::len));
+        spectrum.push(&prompt);
+        let id = self.takes.next_id();
+        let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Pushed(spectrum), sketch: false };
+        self.perform(id, &Prompt::Audio(prompt), drawn, role, seen)
     }
 
     /// Prefills and leaves the rest to the turns to come.
     pub(super) fn perform(
         &mut self,
+        id: TakeId,
         prompt: &Prompt,
-        prompt_picture: Waveform,
-        place: Place,
-        tempo: Option<f64>,
+        drawn: Drawn,
+        role: Role,
         seen: (Instant, f64),
     ) -> Result<()> {
         let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
         let controls = &self.shared.config.controls;
-        let seed = match controls.seed.load(Relaxed) {
+        let seed = role.seed.unwrap_or_else(|| match controls.seed.load(Relaxed) {
             0 => random_seed(),
             chosen => u64::from(chosen),
-        };
-        let id = self.takes.next_id();
+        });
         let opening = Opening {
             id,
             name: format!("Take {}", id.0),
-            place,
-            prompt_picture,
+            role,
+            drawn,
+            prompt_samples: prompt.samples(),
             seed,
             pack: format!("{} {}", pack.name, pack.version),
-            tempo,
             sampling: Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() },
             length: controls.length_seconds.get(),
             sample_rate: live.sample_rate,
@@ -150,35 +219,60 @@ impl Worker {
         Ok(())
     }
 
-    /// Plays the selected take; offline exactly from `clock`, else as soon as it can be.
-    pub(super) fn play_selected(&mut self, clock: u64) {
-        self.dirty = true;
-        let id = match &self.job {
-            Job::Performing(performance) => Some(performance.id),
-            _ => self.takes.selected(),
-        };
-        let (Some(id), Some(live)) = (id, &mut self.live) else {
+    /// Plays the selected take; offline exactly from `clock` if it was asked for on the sample clock, else as soon as it
+    /// can be.
+    pub(super) fn play_selected(&mut self, clock: Option<u64>) {
+        let Some(id) = self.selected() else {
+            self.dirty = true;
             self.notice = Some("There is no take to play yet.".into());
             return;
         };
-        let performing = matches!(self.job, Job::Performing(_));
-        if !performing && !self.takes.is_playable(id) {
-            self.notice = Some("That take cannot be played: its pack is not loaded.".into());
-            return;
-        }
-        if live.offline {
+        let exactly = clock.filter(|_| self.live.as_ref().is_some_and(|live| live.offline));
+        if self.request(id, Entry::Beginning(exactly.map_or(Start::Now, Start::At)))
+            && let Some(live) = &mut self.live
+            && let Some(clock) = exactly
+        {
             live.playback.set_due_from(clock);
         }
-        let start = if live.offline { Start::At(clock) } else { Start::Now };
-        self.player.request(&mut live.playback, id, start);
+    }
+
+    /// What the editor shows as selected.
+    pub(super) fn selected(&self) -> Option<TakeId> {
+        match &self.job {
+            Job::Performing(performance) if performance.select => Some(performance.id),
+            _ => self.takes.selected(),
+        }
+    }
+
+    /// Plays a take as soon as it can be; `false`, and a notice, if it cannot.
+    pub(super) fn request(&mut self, id: TakeId, entry: Entry) -> bool {
+        self.dirty = true;
+        let performing = matches!(&self.job, Job::Performing(p) if p.id == id);
+        let can = self.live.is_some() && (performing || self.takes.is_playable(id));
+        if can {
+            self.player.request(id, entry);
+        } else {
+            self.notice = Some("That take cannot be played: its pack is not loaded.".into());
+        }
+        can
     }
 
     pub(super) fn stop_playing(&mut self) {
         self.dirty = true;
+        if let Job::Performing(performance) = &mut self.job {
+            // What has not come in yet stays out; it goes on being made.
+            performance.begun = true;
+        }
         if let Some(live) = &mut self.live {
+            live.playback.set_due_from(u64::MAX);
             self.player.stop(&mut live.playback);
         }
     }
+}
+
+/// The host's rate in Hz; 1 while there is none.
+fn live_rate(worker: &Worker) -> u32 {
+    worker.live.as_ref().map_or(1, |live| live.sample_rate)
 }
 
 fn rms(samples: &[f32]) -> f32 {
@@ -186,7 +280,7 @@ fn rms(samples: &[f32]) -> f32 {
 }
 
 /// 1–9999, from the clock: nothing depends on its quality.
-fn random_seed() -> u64 {
+pub(super) fn random_seed() -> u64 {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
     // Multiplicative hashing: neighbouring nanoseconds give far seeds.
     (nanos.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 9999 + 1

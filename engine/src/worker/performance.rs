@@ -1,14 +1,16 @@
 //! One continuation under way: its steps, its audio so far, and what is known about its speed.
 
-use super::schedule::{Place, Situation};
+use super::schedule::{Decision, Place, Situation};
 use super::source::Music;
-use super::takes::{Audio, host_frames, interleave};
+use super::takes::{Audio, Pictures, PromptPicture, host_frames, interleave};
 use crate::continuation::Sampling;
 use crate::controls::StartMode;
 use crate::error::{Error, Result};
 use crate::resample::StreamResampler;
-use crate::status::{Progress, StageProgress, TakeSummary, Waveform};
+use crate::spectrum::{Spectrum, SpectrumBuilder};
+use crate::status::{Progress, RIBBON_FRAMES, StageProgress, TakeSummary, Waveform};
 use crate::take::{Take, TakeId};
+use crate::transport::Transport;
 use crate::waveform::WaveformBuilder;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,14 +23,18 @@ const MAX_EMPTY_STEPS: usize = 1000;
 pub(super) struct Performance {
     pub(super) id: TakeId,
     pub(super) name: String,
+    pub(super) stars: u8,
     pub(super) place: Place,
-    /// A segment has been begun with it.
+    /// Whether it is shown as the selected take while it is made, and becomes it.
+    pub(super) select: bool,
+    /// A segment has been begun with it, or none is to be.
     pub(super) begun: bool,
     /// Nothing more will be made.
     pub(super) done: bool,
     /// Where the transport started since the trigger, for [`StartMode::OnPlay`].
     pub(super) transport_started: Option<u64>,
-    pub(super) prompt_picture: Waveform,
+    /// A duet made it.
+    pub(super) duet: bool,
     pub(super) seed: u64,
     pub(super) pack: String,
     /// Milliseconds until its first sample could be mixed.
@@ -36,9 +42,18 @@ pub(super) struct Performance {
     pub(super) starts_in: f64,
     /// When the trigger was seen, and how many milliseconds it had been waiting then.
     pub(super) seen: (Instant, f64),
+    mode: Option<StartMode>,
     tempo: Option<f64>,
+    parent: Option<TakeId>,
+    prompt_seconds: f64,
+    prompt_waveform: Waveform,
+    /// The prompt is drawn only nearly right.
+    sketch: bool,
+    /// Settings when it began, and whether they hold to its end.
     sampling: Sampling,
+    fixed: bool,
     music: Box<dyn Music>,
+    spectrum: SpectrumBuilder,
     resampler: StreamResampler,
     audio: Vec<f32>,
     picture: WaveformBuilder,
@@ -52,15 +67,82 @@ pub(super) struct Performance {
     chunk: u64,
 }
 
+/// What a performance is for.
+#[derive(Debug, Clone)]
+pub(super) struct Role {
+    pub(super) place: Place,
+    /// Comes in this way whatever the setting says.
+    pub(super) mode: Option<StartMode>,
+    pub(super) select: bool,
+    /// Somebody else sees to it that it is heard, if it is to be.
+    pub(super) silent: bool,
+    pub(super) duet: bool,
+    pub(super) tempo: Option<f64>,
+    pub(super) parent: Option<TakeId>,
+    /// Settings that hold to its end.
+    pub(super) sampling: Option<Sampling>,
+    pub(super) seed: Option<u64>,
+}
+
+impl Role {
+    /// Heard at its place and selected.
+    pub(super) fn heard(place: Place, tempo: Option<f64>) -> Self {
+        Self {
+            place,
+            mode: None,
+            select: true,
+            silent: false,
+            duet: false,
+            tempo,
+            parent: None,
+            sampling: None,
+            seed: None,
+        }
+    }
+}
+
+/// How the prompt is drawn, and what goes on being drawn.
+pub(super) struct Drawn {
+    pub(super) waveform: Waveform,
+    pub(super) spectrum: DrawnSpectrum,
+    pub(super) sketch: bool,
+}
+
+/// A prompt's spectrum.
+pub(super) enum DrawnSpectrum {
+    /// It has been pushed.
+    Pushed(SpectrumBuilder),
+    /// It has been drawn before: the first columns of this, and the prompt's last samples.
+    Before { spectrum: Spectrum, columns: usize, tail: Arc<[f32]> },
+}
+
+impl Drawn {
+    /// What goes on being drawn after a prompt of `samples` samples.
+    fn open(self, rate: u32, samples: usize, whole: f64) -> (Waveform, SpectrumBuilder, bool) {
+        let builder = match self.spectrum {
+            DrawnSpectrum::Pushed(builder) => builder,
+            DrawnSpectrum::Before { spectrum, columns, tail } => {
+                let columns: Vec<&[u8]> = (0..columns.min(spectrum.len())).map(|c| spectrum.column(c)).collect();
+                SpectrumBuilder::after(rate, samples, &columns, &tail)
+            }
+        };
+        // A prompt that was cut has lost its beginning.
+        let kept = (self.waveform.len() as f64 * whole.min(1.0)).round() as usize;
+        let waveform = self.waveform[self.waveform.len() - kept.min(self.waveform.len())..].into();
+        (waveform, builder, self.sketch)
+    }
+}
+
 /// What a performance is made of.
 pub(super) struct Opening {
     pub(super) id: TakeId,
     pub(super) name: String,
-    pub(super) place: Place,
-    pub(super) prompt_picture: Waveform,
+    pub(super) role: Role,
+    pub(super) drawn: Drawn,
+    /// Samples of the prompt as it was given.
+    pub(super) prompt_samples: usize,
     pub(super) seed: u64,
     pub(super) pack: String,
-    pub(super) tempo: Option<f64>,
     pub(super) sampling: Sampling,
     /// Seconds; not finite: without end.
     pub(super) length: f32,
@@ -73,13 +155,24 @@ impl Performance {
     pub(super) fn new(opening: Opening, music: Box<dyn Music>) -> Result<Self> {
         let rate = f64::from(opening.sample_rate);
         let total = opening.length.is_finite().then(|| (f64::from(opening.length.max(0.1)) * rate).round() as u64);
+        let prompt = music.take(opening.id, String::new(), &opening.sampling).prompt_samples;
+        let whole = prompt as f64 / opening.prompt_samples.max(1) as f64;
+        let (prompt_waveform, spectrum, sketch) = opening.drawn.open(opening.pack_rate, prompt, whole);
         Ok(Self {
             resampler: StreamResampler::new(2, opening.pack_rate, opening.sample_rate)?,
-            prompt_picture: opening.prompt_picture,
+            prompt_seconds: prompt as f64 / f64::from(opening.pack_rate.max(1)),
+            prompt_waveform,
+            spectrum,
+            sketch,
             id: opening.id,
             name: opening.name,
-            place: opening.place,
-            begun: false,
+            stars: 0,
+            place: opening.role.place,
+            select: opening.role.select,
+            mode: opening.role.mode,
+            duet: opening.role.duet,
+            parent: opening.role.parent,
+            begun: opening.role.silent,
             done: false,
             transport_started: None,
             seed: opening.seed,
@@ -87,8 +180,9 @@ impl Performance {
             ttfa_ms: None,
             starts_in: 0.0,
             seen: opening.seen,
-            tempo: opening.tempo,
-            sampling: opening.sampling,
+            tempo: opening.role.tempo,
+            fixed: opening.role.sampling.is_some(),
+            sampling: opening.role.sampling.unwrap_or(opening.sampling),
             music,
             audio: Vec::new(),
             picture: WaveformBuilder::default(),
@@ -105,7 +199,8 @@ impl Performance {
     /// One step. After the last one [`Self::done`] is set.
     pub(super) fn step(&mut self, sampling: &Sampling) -> Result<()> {
         let clock = Instant::now();
-        let chunk = self.music.step(sampling)?;
+        let chunk = self.music.step(if self.fixed { &self.sampling } else { sampling })?;
+        self.spectrum.push(&chunk);
         let chunk = self.resampler.push(&chunk)?;
         self.busy += clock.elapsed();
         self.steps += 1;
@@ -155,10 +250,33 @@ impl Performance {
         if busy > 0.0 { self.frames() as f64 / f64::from(self.sample_rate) / busy } else { 0.0 }
     }
 
-    pub(super) fn situation(&self, mode: StartMode, now: u64, margin: u64, offline: bool) -> Situation {
+    /// How it comes in, where the setting says `mode`.
+    pub(super) fn mode(&self, mode: StartMode) -> StartMode {
+        self.mode.unwrap_or(mode)
+    }
+
+    /// Whether it stops with the song: it was asked for while that ran, or waits for it.
+    pub(super) fn with_song(&self, mode: StartMode) -> bool {
+        match self.place {
+            Place::InTime { transport, .. } | Place::NextLine { transport, .. } => {
+                transport.playing || self.mode(mode) == StartMode::OnPlay
+            }
+            Place::Free => false,
+        }
+    }
+
+    pub(super) fn situation(
+        &self,
+        mode: StartMode,
+        news: Option<(u64, Transport)>,
+        now: u64,
+        margin: u64,
+        offline: bool,
+    ) -> Situation {
         Situation {
             place: self.place,
-            mode,
+            mode: self.mode(mode),
+            news,
             sample_rate: self.sample_rate,
             now,
             margin,
@@ -173,11 +291,23 @@ impl Performance {
         }
     }
 
+    /// Whether it can be played from `position` on without running dry, as far as can be told.
+    pub(super) fn outlasts(&self, position: u64) -> bool {
+        let free = Situation { place: Place::Free, ..self.situation(StartMode::AtOnce, None, 0, 0, false) };
+        let left = Situation {
+            generated: self.frames().saturating_sub(position),
+            total: self.total.map(|total| total.saturating_sub(position)),
+            ..free
+        };
+        // Past its end it is played from its beginning.
+        self.total.is_some_and(|total| position >= total) || matches!(left.decide(), Decision::Begin { .. })
+    }
+
     /// Notes when the first sample that is not yet past exists.
     pub(super) fn measure(&mut self, now: u64) {
         let past = match self.place {
             Place::InTime { origin, .. } => now.saturating_sub(self.transport_started.unwrap_or(origin)),
-            Place::Free => 0,
+            Place::NextLine { .. } | Place::Free => 0,
         };
         if self.ttfa_ms.is_none() && self.frames() > past {
             self.ttfa_ms = Some(self.seen.0.elapsed().as_secs_f64() * 1e3 + self.seen.1);
@@ -188,11 +318,12 @@ impl Performance {
         let seconds = self.frames() as f64 / f64::from(self.sample_rate);
         let total_seconds = self.total.map(|t| t as f64 / f64::from(self.sample_rate));
         let scale = total_seconds.filter(|_| seconds > 0.0).map(|total| total / seconds);
-        let stages = self.music.stage_frames().into_iter();
-        let stages = stages.map(|(id, done)| StageProgress {
+        let stages = self.music.ribbons(RIBBON_FRAMES).into_iter();
+        let stages = stages.map(|(id, done, tokens)| StageProgress {
             id,
             done,
             total: scale.map(|s| (done as f64 * s).round() as usize),
+            tokens,
         });
         Progress {
             stages: stages.collect(),
@@ -208,13 +339,17 @@ impl Performance {
         TakeSummary {
             id: self.id,
             name: self.name.clone(),
-            kept: false,
+            stars: self.stars,
             seed: self.seed,
             temperatures: self.sampling.temperatures,
             seconds: self.frames() as f64 / f64::from(self.sample_rate),
-            prompt: self.prompt_picture.clone(),
+            prompt: self.prompt_waveform.clone(),
             continuation: self.picture.picture(),
             playable: true,
+            spectrum: self.spectrum.spectrum(),
+            prompt_seconds: self.prompt_seconds,
+            tempo: self.tempo,
+            parent: self.parent,
             pack: self.pack.clone(),
         }
     }
@@ -223,18 +358,47 @@ impl Performance {
     pub(super) fn so_far(&self) -> Take {
         let mut take = self.music.take(self.id, self.name.clone(), &self.sampling);
         take.provenance.tempo = self.tempo;
-        take
-    }
-
-    /// Everything so far as a take, its audio and its picture. `None` if there is nothing worth keeping (less than a tenth of a second).
-    pub(super) fn finish(self) -> Option<(Take, Audio, Waveform)> {
-        if self.frames() < u64::from(self.sample_rate) / 10 {
-            return None;
-        }
-        let mut take = self.so_far();
+        take.stars = self.stars;
+        take.parent = self.parent;
         // The last chunk reaches beyond what was asked for.
         let asked = host_frames(self.audio.len() / 2, self.sample_rate, self.pack_rate);
         take.continuation_samples = take.continuation_samples.min(asked);
-        Some((take, Arc::new(self.audio), self.picture.picture()))
+        take
     }
+
+    /// Whether there is enough of it to be kept: a tenth of a second.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.frames() >= u64::from(self.sample_rate) / 10
+    }
+
+    /// How its prompt is drawn.
+    pub(super) fn prompt_picture(&self) -> PromptPicture {
+        PromptPicture {
+            waveform: self.prompt_waveform.clone(),
+            spectrum: self.spectrum.spectrum(),
+            tail: self.spectrum.tail().into(),
+        }
+    }
+
+    /// Everything so far as a take, complete. `None` if it is not worth keeping.
+    pub(super) fn finish(mut self) -> Option<Finished> {
+        if !self.is_worth_keeping() {
+            return None;
+        }
+        let take = self.so_far();
+        self.spectrum.finish();
+        let prompt = self.prompt_picture();
+        let pictures = Pictures { spectrum: prompt.spectrum.clone(), prompt, waveform: self.picture.picture() };
+        Some(Finished { take, audio: Arc::new(self.audio), pictures, sketch: self.sketch, select: self.select })
+    }
+}
+
+/// A performance that has become a take.
+pub(super) struct Finished {
+    pub(super) take: Take,
+    pub(super) audio: Audio,
+    pub(super) pictures: Pictures,
+    /// The pictures are only nearly right.
+    pub(super) sketch: bool,
+    pub(super) select: bool,
 }

@@ -1,7 +1,7 @@
 //! The snapshot that the editor reads.
 
 use super::run::{Job, Worker};
-use crate::status::{Activity, Status};
+use crate::status::{Activity, DuetState, HostTime, Status};
 use std::time::{Duration, Instant};
 
 /// Thirty snapshots a second are enough for any eye.
@@ -25,7 +25,6 @@ impl Worker {
         if let Some(performance) = performance {
             takes.insert(0, performance.summary());
         }
-        let heard = self.live.as_ref().is_some_and(|live| live.playback.is_heard());
         let status = Status {
             activity: activity.unwrap_or_else(|| self.activity()),
             problem: self.problem.clone(),
@@ -34,9 +33,16 @@ impl Worker {
             progress: performance.map(|p| p.progress()),
             listening: self.listening(),
             takes,
-            selected: performance.map(|p| p.id).or(self.takes.selected()),
+            selected: self.selected(),
             generating: performance.map(|p| p.id),
-            playing: self.player.playing().filter(|_| heard),
+            playing: self.live.as_ref().and_then(|live| live.playback.sounding()),
+            queued: self.queue.len(),
+            undo: self.edits.undo_words(),
+            redo: self.edits.redo_words(),
+            duet: self.duet_state(),
+            prompt_seconds_now: self.prompt_seconds_now(),
+            host_time: self.host_time(),
+            exported: self.exported.clone(),
             ttfa_ms: self.ttfa_ms,
             speed: self.speed,
         };
@@ -57,7 +63,25 @@ impl Worker {
     }
 
     fn listening(&self) -> crate::status::Waveform {
-        let seconds = self.shared.config.controls.prompt_seconds.get();
+        let seconds = self.prompt_seconds_now();
         self.live.as_ref().map(|live| live.capture.history().picture(seconds)).unwrap_or_default()
+    }
+
+    fn prompt_seconds_now(&self) -> f32 {
+        match &self.live {
+            Some(live) => self.prompt_frames(live.capture.history().end()) as f32 / live.sample_rate as f32,
+            None => self.shared.config.controls.prompt_seconds.get(),
+        }
+    }
+
+    fn host_time(&self) -> HostTime {
+        let transport = self.timeline.latest().map(|(_, transport)| transport).unwrap_or_default();
+        let tempo = transport.tempo.filter(|t| t.is_finite() && *t > 1.0);
+        let bars = tempo.is_some() && transport.beat.is_some();
+        HostTime { playing: transport.playing, tempo, signature: transport.signature, bars }
+    }
+
+    fn duet_state(&self) -> DuetState {
+        DuetState::Off
     }
 }

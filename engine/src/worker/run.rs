@@ -1,18 +1,24 @@
 //! The worker's loop: one turn takes in what has been played, answers commands, advances what is under way by one
 //! step, and feeds playback.
 
-use super::performance::Performance;
-use super::player::Player;
-use super::source::Source;
-use super::takes::Takes;
+use super::edits::Edits;
+use super::orders::Order;
+use super::performance::{Finished, Performance};
+use super::player::{Entry, Player};
+use super::source::{Part, Source};
+use super::takes::{Audio, Takes};
+use super::timeline::Timeline;
 use super::{Lifecycle, Live, Threads};
+use crate::command::{ExportContent, ExportRequest};
 use crate::continuation::Sampling;
 use crate::error::Error;
 use crate::models::LoadRequest;
+use crate::playback::{Cue, Start};
 use crate::status::{Activity, PackSummary, Problem};
 use crate::take::TakeId;
 use crate::transport::Transport;
 use crossbeam::channel::Select;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -23,6 +29,8 @@ use std::time::{Duration, Instant};
 const NAP: Duration = Duration::from_millis(4);
 const NAP_OFFLINE: Duration = Duration::from_millis(1);
 const NAP_ASLEEP: Duration = Duration::from_millis(200);
+/// How often what a project saves of the take in the making is brought up to date.
+const MAKING: Duration = Duration::from_millis(250);
 
 /// What is under way.
 pub(super) enum Job {
@@ -45,12 +53,21 @@ pub(super) struct Worker {
     pub(super) takes: Takes,
     pub(super) player: Player,
     pub(super) job: Job,
-    pub(super) exports: Vec<(TakeId, PathBuf)>,
+    /// What is made when the job is done.
+    pub(super) queue: VecDeque<Order>,
+    pub(super) edits: Edits,
+    pub(super) timeline: Timeline,
+    /// The built-in prompt at the host's rate, while it is heard.
+    pub(super) prompt_audio: Option<Audio>,
+    pub(super) exports: Vec<(TakeId, ExportRequest)>,
+    pub(super) exported: Vec<PathBuf>,
     pub(super) problem: Option<Problem>,
     pub(super) notice: Option<String>,
     pub(super) ttfa_ms: Option<f64>,
     pub(super) speed: Option<f64>,
     pub(super) published: Instant,
+    /// When what the project saves of the take in the making was last brought up to date.
+    saved: Instant,
     /// The next turn publishes even if little time has passed.
     pub(super) dirty: bool,
 }
@@ -66,7 +83,13 @@ pub(super) fn run(shared: Threads, source: Box<dyn Source>) {
         live: None,
         player: Player::default(),
         job: Job::Idle,
+        queue: VecDeque::new(),
+        edits: Edits::default(),
+        timeline: Timeline::default(),
+        prompt_audio: None,
         exports: Vec::new(),
+        exported: Vec::new(),
+        saved: Instant::now(),
         problem: None,
         notice: None,
         ttfa_ms: None,
@@ -129,6 +152,7 @@ impl Worker {
         }
         if self.live.is_some() {
             self.listen();
+            busy |= self.next_order();
             busy |= self.advance();
             busy |= self.decode();
             self.play();
@@ -139,8 +163,11 @@ impl Worker {
 
     fn lifecycle(&mut self, event: Lifecycle) {
         // Whatever is under way belongs to ends that are gone.
+        self.queue.clear();
         self.finish_job();
         self.player = Player::default();
+        self.prompt_audio = None;
+        self.timeline = Timeline::default();
         self.dirty = true;
         let rate = self.live.take().map(|live| live.sample_rate);
         if let Lifecycle::Activate(live) = event {
@@ -185,6 +212,8 @@ impl Worker {
 
     /// One step of the running continuation, and its entry once it is due.
     fn advance(&mut self) -> bool {
+        // What plays now may have to be fed on from another take's audio once this one begins.
+        self.feed();
         let (Some(live), Job::Performing(performance)) = (&mut self.live, &mut self.job) else { return false };
         let controls = &self.shared.config.controls;
         let stepping = !performance.done;
@@ -192,6 +221,7 @@ impl Worker {
             let sampling = Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() };
             if let Err(error) = performance.step(&sampling) {
                 let id = performance.id;
+                self.queue.clear();
                 self.fail(&error);
                 self.finish_job();
                 self.stop_if_playing(id);
@@ -200,21 +230,31 @@ impl Worker {
             if performance.frames() == 0 && !performance.begun {
                 performance.starts_in = performance.seen.0.elapsed().as_secs_f64();
             }
+            if performance.is_worth_keeping() && (self.saved.elapsed() >= MAKING || performance.done) {
+                self.takes.shelf.set_making(Some((performance.so_far(), performance.select)));
+                self.saved = Instant::now();
+            }
         }
         let now = self.shared.config.meters.clock.load(Relaxed);
-        if performance.ttfa_ms.is_none() {
+        if performance.ttfa_ms.is_none() && !performance.begun {
             performance.measure(now);
             self.ttfa_ms = performance.ttfa_ms.or(self.ttfa_ms);
         }
-        if !performance.begun {
+        // A prompt that is heard before it must have been handed over whole.
+        if !performance.begun && (!self.player.plays_prompt() || self.player.is_handed_over()) {
             // The segment must be seen a block before it is due.
             let margin = live.playback.block() + u64::from(live.sample_rate) / 200;
-            match performance.situation(controls.start_mode(), now, margin, live.offline).decide() {
+            let mode = controls.start_mode();
+            let situation = performance.situation(mode, self.timeline.latest(), now, margin, live.offline);
+            match situation.decide() {
                 super::schedule::Decision::Wait { seconds } => performance.starts_in = seconds,
-                super::schedule::Decision::Begin { start, position } => {
-                    let (id, period) = (performance.id, performance.period());
-                    performance.begun =
-                        self.player.begin(&mut live.playback, id, start, position, period, performance.audio());
+                super::schedule::Decision::Begin { start, position, gate } => {
+                    let cue = Cue {
+                        gate,
+                        with_song: performance.with_song(mode),
+                        ..Cue::new(performance.id, start, position, performance.period())
+                    };
+                    performance.begun = self.player.begin(&mut live.playback, cue, performance.audio());
                     if performance.begun {
                         live.playback.set_due_from(u64::MAX);
                     }
@@ -243,9 +283,11 @@ impl Worker {
         let Job::Performing(performance) = std::mem::replace(&mut self.job, Job::Idle) else { return };
         self.dirty = true;
         self.speed = Some(performance.speed()).filter(|s| *s > 0.0).or(self.speed);
-        let prompt_picture = performance.prompt_picture.clone();
-        if let Some((take, audio, picture)) = performance.finish() {
-            self.takes.add(take, audio, picture, prompt_picture);
+        match performance.finish() {
+            Some(Finished { take, audio, pictures, sketch, select }) => {
+                self.takes.add(take, audio, pictures, sketch, select);
+            }
+            None => self.takes.shelf.set_making(None),
         }
     }
 
@@ -260,10 +302,11 @@ impl Worker {
     /// Decodes takes whose audio or picture is missing, a chunk at a time, while nothing is generated.
     fn decode(&mut self) -> bool {
         let Some(live) = &self.live else { return false };
-        let mut needed: Vec<TakeId> = [self.player.playing(), self.player.requested()].into_iter().flatten().collect();
-        needed.extend(self.exports.iter().map(|e| e.0));
-        let urgent = needed.iter().any(|id| self.takes.is_playable(*id) && self.takes.audio(*id).is_none());
-        needed.extend(self.takes.selected());
+        let mut needed: Vec<(TakeId, Part)> = self.player.needed().map(|id| (id, Part::Continuation)).collect();
+        needed.extend(self.exports.iter().map(|(id, request)| (*id, exported_part(request))));
+        let urgent =
+            needed.iter().any(|(id, part)| self.takes.is_playable(*id) && self.takes.audio(*id, *part).is_none());
+        needed.extend(self.takes.selected().map(|id| (id, Part::Continuation)));
         self.takes.keep_only(&needed);
         if matches!(self.job, Job::Performing(_)) && !urgent {
             return false;
@@ -283,34 +326,110 @@ impl Worker {
     /// Begins what was asked to play and keeps the ring full.
     fn play(&mut self) {
         let Some(live) = &mut self.live else { return };
-        let looping = self.shared.config.controls.loop_take.load(Relaxed);
-        if let Some((id, start)) = self.player.turn(&mut live.playback) {
-            let begun = match &mut self.job {
-                Job::Performing(p) if p.id == id => {
-                    p.begun =
-                        p.frames() > 0 && self.player.begin(&mut live.playback, id, start, 0, p.period(), p.audio());
-                    p.begun
-                }
-                _ => match self.takes.audio(id) {
-                    Some(audio) => self.player.begin(&mut live.playback, id, start, 0, audio.len() as u64 / 2, &audio),
-                    // Not decoded yet: wait, unless it never will be.
-                    None => !self.takes.is_playable(id),
-                },
-            };
-            if begun {
-                self.player.granted();
+        if let Some((id, entry)) = self.player.turn(&mut live.playback)
+            && self.begin_request(id, entry)
+        {
+            self.player.granted();
+            if let Some(live) = &mut self.live {
                 live.playback.set_due_from(u64::MAX);
-                self.dirty = true;
             }
+            self.dirty = true;
+        }
+        self.feed();
+        if let Some(child) = self.player.follower_due()
+            && let Some((audio, period)) = self.playable_audio(child, 0)
+            && let Some(live) = &mut self.live
+            && self.player.begin_follower(&mut live.playback, child, period)
+        {
+            drop(audio);
+            self.takes.select(child);
+            self.dirty = true;
+            self.feed();
+        }
+    }
+
+    /// Whether a take can be played from `position` on now: whether there is audio, and its length if it has one.
+    fn playable_audio(&self, id: TakeId, position: u64) -> Option<(Option<Audio>, u64)> {
+        match &self.job {
+            Job::Performing(p) if p.id == id => (p.outlasts(position)).then(|| (None, p.period())),
+            _ => self.takes.audio(id, Part::Continuation).map(|audio| {
+                let period = audio.len() as u64 / 2;
+                (Some(audio), period)
+            }),
+        }
+    }
+
+    /// `true` once the request has been begun, or never can be.
+    fn begin_request(&mut self, id: TakeId, entry: Entry) -> bool {
+        let performing = matches!(&self.job, Job::Performing(p) if p.id == id);
+        let Some(live) = &self.live else { return false };
+        let meters = &self.shared.config.meters;
+        let position = match entry {
+            Entry::Beginning(_) => 0,
+            Entry::Position(position) => position,
+            // What passes until the audio thread sees it.
+            Entry::Beside => match meters.position.load(Relaxed) {
+                u64::MAX => 0,
+                position => position + live.playback.block() + u64::from(live.sample_rate) / 100,
+            },
+        };
+        let Some((audio, period)) = self.playable_audio(id, position) else {
+            // Not decoded yet: wait, unless it never will be.
+            return !performing && !self.takes.is_playable(id);
+        };
+        let exists = match (&audio, &self.job) {
+            (None, Job::Performing(p)) => p.frames(),
+            _ => period,
+        };
+        let start = match entry {
+            Entry::Beginning(start) => start,
+            Entry::Beside if position > 0 => Start::Beside,
+            _ => Start::Now,
+        };
+        // Past its end there is nothing: from the beginning.
+        let (start, position) = if position < exists { (start, position) } else { (Start::Now, 0) };
+        let cue = Cue::new(id, start, position, period);
+        let Some(live) = &mut self.live else { return false };
+        match (audio, &mut self.job) {
+            (Some(audio), _) => self.player.begin(&mut live.playback, cue, &audio),
+            (None, Job::Performing(p)) => {
+                let begun = self.player.begin(&mut live.playback, cue, p.audio());
+                p.begun |= begun;
+                begun
+            }
+            _ => false,
+        }
+    }
+
+    /// Hands over as much of what plays as there is room for.
+    fn feed(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        if live.playback.is_over() {
+            return;
+        }
+        let looping = self.shared.config.controls.loop_take.load(Relaxed);
+        if self.player.plays_prompt() {
+            if let Some(audio) = &self.prompt_audio {
+                self.player.feed(&mut live.playback, audio, false);
+            }
+            return;
         }
         let Some(id) = self.player.playing() else { return };
         match &self.job {
             Job::Performing(p) if p.id == id => self.player.feed(&mut live.playback, p.audio(), looping),
             _ => {
-                if let Some(audio) = self.takes.audio(id) {
+                if let Some(audio) = self.takes.audio(id, Part::Continuation) {
                     self.player.feed(&mut live.playback, &audio, looping);
                 }
             }
         }
+    }
+}
+
+/// What has to be decoded for it.
+pub(super) fn exported_part(request: &ExportRequest) -> Part {
+    match request.content {
+        ExportContent::Continuation => Part::Continuation,
+        ExportContent::PromptAndContinuation | ExportContent::TwoFiles => Part::Whole,
     }
 }

@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 #[derive(Debug, Default)]
 pub struct TakeShelf {
     inner: Mutex<Shelf>,
+    /// The take in the making, as far as it has come, and whether it is the selected one. Locked after `inner`.
+    making: Mutex<Option<(Take, bool)>>,
     restored: AtomicBool,
     note: Mutex<Option<String>>,
 }
@@ -25,10 +27,18 @@ pub struct Shelf {
 }
 
 impl TakeShelf {
-    /// A copy, for saving.
+    /// A copy, for saving. A take in the making is part of it, as far as it has come.
     #[must_use]
     pub fn snapshot(&self) -> Shelf {
-        self.inner.lock().clone()
+        let inner = self.inner.lock();
+        let mut shelf = inner.clone();
+        if let Some((take, selected)) = self.making.lock().clone() {
+            if selected {
+                shelf.selected = Some(take.id);
+            }
+            shelf.takes.insert(0, take);
+        }
+        shelf
     }
 
     /// Replaces everything: a project was loaded. Takes effect for [`Self::snapshot`] at once; the worker decodes the
@@ -36,6 +46,7 @@ impl TakeShelf {
     pub fn restore(&self, shelf: Shelf) {
         let mut inner = self.inner.lock();
         *inner = shelf;
+        *self.making.lock() = None;
         // Under the lock, so that [`Self::change`] sees either neither or both.
         self.restored.store(true, Release);
     }
@@ -66,6 +77,24 @@ impl TakeShelf {
         if !self.restored.load(Acquire) {
             f(&mut inner);
         }
+    }
+
+    /// A new take is complete: the newest, and no longer in the making.
+    pub(super) fn add(&self, take: Take, select: bool) {
+        let mut inner = self.inner.lock();
+        *self.making.lock() = None;
+        if !self.restored.load(Acquire) {
+            if select {
+                inner.selected = Some(take.id);
+            }
+            inner.takes.insert(0, take);
+        }
+    }
+
+    /// What there is of the take in the making, and whether it is the selected one; `None` if there is none.
+    pub(super) fn set_making(&self, making: Option<(Take, bool)>) {
+        let _inner = self.inner.lock();
+        *self.making.lock() = making.filter(|_| !self.restored.load(Acquire));
     }
 
     /// A copy of one take.

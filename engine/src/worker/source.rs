@@ -27,6 +27,19 @@ pub(super) enum Prompt {
     Audio(Vec<Vec<f32>>),
     /// The prompt of a take, again.
     Take(Box<Take>),
+    /// A whole take, on from its end.
+    Further(Box<Take>),
+}
+
+impl Prompt {
+    /// Samples per channel at the pack's rate.
+    pub(super) fn samples(&self) -> usize {
+        match self {
+            Self::Audio(planes) => planes.first().map_or(0, Vec::len),
+            Self::Take(take) => take.prompt_samples,
+            Self::Further(take) => take.prompt_samples + take.continuation_samples,
+        }
+    }
 }
 
 /// Which part of a take is decoded.
@@ -34,14 +47,16 @@ pub(super) enum Prompt {
 pub(super) enum Part {
     Prompt,
     Continuation,
+    /// Prompt and continuation, without a seam.
+    Whole,
 }
 
 /// A continuation in the making.
 pub(super) trait Music {
     /// A little more; planar stereo at the pack's rate.
     fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]>;
-    /// Generated frames of each stage.
-    fn stage_frames(&self) -> Vec<(String, usize)>;
+    /// Each stage's id, the frames it has generated, and the first codebook of the latest of them, at most `most`.
+    fn ribbons(&self, most: usize) -> Vec<(String, usize, Arc<[u16]>)>;
     /// Everything so far.
     fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take;
 }
@@ -78,6 +93,7 @@ impl Source for ModelSource {
         Ok(Box::new(match prompt {
             Prompt::Audio(audio) => Continuation::prefill(self.models()?, audio, seed)?,
             Prompt::Take(take) => Continuation::prefill_take(self.models()?, take, seed)?,
+            Prompt::Further(take) => Continuation::prefill_further(self.models()?, take, seed)?,
         }))
     }
     fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>> {
@@ -85,6 +101,7 @@ impl Source for ModelSource {
         Ok(Box::new(match part {
             Part::Prompt => TakeDecoder::prompt(&models, take)?,
             Part::Continuation => TakeDecoder::new(&models, take)?,
+            Part::Whole => TakeDecoder::whole(&models, take)?,
         }))
     }
 }
@@ -93,8 +110,8 @@ impl Music for Continuation {
     fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]> {
         self.step(sampling)
     }
-    fn stage_frames(&self) -> Vec<(String, usize)> {
-        self.stage_frames()
+    fn ribbons(&self, most: usize) -> Vec<(String, usize, Arc<[u16]>)> {
+        self.ribbons(most)
     }
     fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
         self.take(id, name, sampling)

@@ -1,5 +1,6 @@
 use super::source::{Decode, Music, Part, Prompt};
 use super::*;
+use crate::command::{ExportContent, ExportFormat, ExportRequest};
 use crate::continuation::Sampling;
 use crate::error::{Error, Result};
 use crate::playback::Mix;
@@ -10,12 +11,15 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+mod takes;
+mod time;
+
 const PACK_RATE: u32 = 24_000;
 const CHUNK: usize = 1_920;
 
 /// What the pretended pack plays: exact, and never 0.
 fn note(n: usize) -> f32 {
-    0.25 + (n % 50_000) as f32 / 131_072.0
+    0.25 + (n % 200_000) as f32 / 524_288.0
 }
 
 /// Makes [`note`]s at a chosen speed.
@@ -38,6 +42,8 @@ impl Default for Fake {
 
 struct FakeMusic {
     fake: Fake,
+    /// Samples before the continuation.
+    prompt: usize,
     made: usize,
     step: usize,
     seed: u64,
@@ -46,10 +52,13 @@ struct FakeMusic {
 struct FakeDecode {
     next: usize,
     end: usize,
+    seed: u64,
 }
 
-fn chunk(from: usize, frames: usize) -> [Vec<f32>; 2] {
-    let left: Vec<f32> = (from..from + frames).map(note).collect();
+/// Seeds from 10 000 on play upside down, so that takes can be told apart.
+fn chunk(seed: u64, from: usize, frames: usize) -> [Vec<f32>; 2] {
+    let sign = if seed < 10_000 { 1.0 } else { -1.0 };
+    let left: Vec<f32> = (from..from + frames).map(|n| note(n) * sign).collect();
     [left.clone(), left]
 }
 
@@ -77,11 +86,21 @@ impl Source for Fake {
         if let Prompt::Audio(prompt) = prompt {
             assert!(prompt.iter().flatten().all(|s| s.is_finite()));
         }
-        Ok(Box::new(FakeMusic { fake: self.clone(), made: 0, step: 0, seed }))
+        let prompt = match prompt {
+            Prompt::Audio(_) => 0,
+            Prompt::Take(take) => take.prompt_samples,
+            Prompt::Further(take) => take.prompt_samples + take.continuation_samples,
+        };
+        Ok(Box::new(FakeMusic { fake: self.clone(), prompt, made: 0, step: 0, seed }))
     }
     fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>> {
-        let end = if part == Part::Prompt { take.prompt_samples } else { take.continuation_samples };
-        Ok(Box::new(FakeDecode { next: 0, end }))
+        let whole = take.prompt_samples + take.continuation_samples;
+        let (next, end) = match part {
+            Part::Prompt => (0, take.prompt_samples),
+            Part::Continuation => (take.prompt_samples, whole),
+            Part::Whole => (0, whole),
+        };
+        Ok(Box::new(FakeDecode { next, end, seed: take.provenance.seed }))
     }
 }
 
@@ -99,12 +118,12 @@ impl Music for FakeMusic {
         if self.fake.speed.is_finite() {
             std::thread::sleep(Duration::from_secs_f64(CHUNK as f64 / f64::from(PACK_RATE) / self.fake.speed));
         }
-        let chunk = chunk(self.made, CHUNK);
+        let chunk = chunk(self.seed, self.prompt + self.made, CHUNK);
         self.made += CHUNK;
         Ok(chunk)
     }
-    fn stage_frames(&self) -> Vec<(String, usize)> {
-        vec![("semantic".into(), self.made / 960)]
+    fn ribbons(&self, _most: usize) -> Vec<(String, usize, Arc<[u16]>)> {
+        vec![("semantic".into(), self.made / 960, Arc::default())]
     }
     fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
         let provenance = Provenance {
@@ -117,11 +136,12 @@ impl Music for FakeMusic {
         Take {
             id,
             name,
-            kept: false,
+            stars: 0,
+            parent: None,
             provenance,
             semantic: Tokens::new(1),
             acoustic: Tokens::new(1),
-            prompt_samples: 0,
+            prompt_samples: self.prompt,
             continuation_samples: self.made,
             sample_rate: PACK_RATE,
             gain: [1.0, 1.0],
@@ -133,7 +153,7 @@ impl Decode for FakeDecode {
     fn next_chunk(&mut self) -> Result<Option<[Vec<f32>; 2]>> {
         let frames = CHUNK.min(self.end - self.next);
         self.next += frames;
-        Ok((frames > 0).then(|| chunk(self.next - frames, frames)))
+        Ok((frames > 0).then(|| chunk(self.seed, self.next - frames, frames)))
     }
 }
 
@@ -147,6 +167,8 @@ struct Host {
     /// What is played into it.
     input: fn(u64) -> f32,
     realtime: Option<(Instant, u64)>,
+    /// What the host's transport says at a frame.
+    song: Option<fn(u64, u32) -> Transport>,
 }
 
 const PLAY: fn(u64) -> f32 = |n| ((n as f32) * 0.05).sin() * 0.5;
@@ -160,14 +182,17 @@ impl Host {
         let fake = fake.clone();
         let engine = Engine::spawn_with(config, move || Box::new(fake));
         let ends = engine.activate(Activation { sample_rate: rate, offline });
-        Self { engine, ends, rate, offline, out: Vec::new(), input: PLAY, realtime: None }
+        Self { engine, ends, rate, offline, out: Vec::new(), input: PLAY, realtime: None, song: None }
     }
 
     fn block(&mut self, frames: usize) {
         let clock = self.ends.capture.clock();
         let mut left: Vec<f32> = (clock..clock + frames as u64).map(self.input).collect();
         let mut right = left.clone();
-        self.ends.capture.push_block(&[&left, &right]);
+        if let Some(song) = self.song {
+            self.ends.transport(song(clock, self.rate));
+        }
+        self.ends.push_block(&[&left, &right]);
         if self.offline {
             let began = Instant::now();
             while !self.ends.playback.ready(self.ends.capture.sent(), clock, frames, false) {
@@ -197,8 +222,10 @@ impl Host {
     }
 
     fn trigger(&mut self, frame: usize) -> usize {
-        self.ends.capture.trigger(frame, Transport::default());
-        self.ends.capture.clock() as usize + frame
+        let clock = self.ends.capture.clock() + frame as u64;
+        let transport = self.song.map(|song| song(clock, self.rate)).unwrap_or_default();
+        self.ends.capture.trigger(frame, transport);
+        clock as usize
     }
 
     fn send(&self, command: Command) {
@@ -216,9 +243,53 @@ impl Host {
             if until(&status) {
                 return status;
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "{what}: {status:?}");
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{what}: {:.1500}",
+                format!("{:?}", Status { listening: Default::default(), takes: Vec::new(), ..status })
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Runs on, faster than real time, until something is so.
+    fn until(&mut self, what: &str, mut until: impl FnMut(&Status) -> bool) -> Status {
+        let began = Instant::now();
+        loop {
+            let status = self.status();
+            if until(&status) {
+                return status;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "{what}: {:.1500}",
+                format!("{:?}", Status { listening: Default::default(), takes: Vec::new(), ..status })
+            );
+            self.block(480);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A take of this seed and length, made and stopped.
+    fn take(&mut self, seed: u32, seconds: f32) -> TakeId {
+        let before = self.status().takes.len();
+        self.engine.controls.seed.store(seed, Relaxed);
+        self.engine.controls.length_seconds.set(seconds);
+        self.trigger(0);
+        let status = self.until("made", |s| s.takes.len() == before + 1 && s.generating.is_none());
+        self.send(Command::Stop);
+        self.until("stopped", |s| s.playing.is_none());
+        for _ in 0..5 {
+            self.block(480);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.out.fill(0.0);
+        status.takes[0].id
+    }
+
+    /// The first frame that is heard from `from` on.
+    fn first(&self, from: usize) -> usize {
+        from + self.out[from..].iter().position(|s| *s != 0.0).expect("heard")
     }
 
     fn ready(&self) {
@@ -386,7 +457,7 @@ fn takes_are_restored_without_generating() {
     let fake = Fake::default();
     let mut host = Host::new(&fake, PACK_RATE, false);
     let music = |id, hash: &str| {
-        let mut take = FakeMusic { fake: fake.clone(), made: 48_000, step: 0, seed: 5 }.take(
+        let mut take = FakeMusic { fake: fake.clone(), prompt: 0, made: 48_000, step: 0, seed: 5 }.take(
             TakeId(id),
             format!("Take {id}"),
             &Sampling::default(),
@@ -414,8 +485,8 @@ fn takes_are_restored_without_generating() {
     host.wait("refused", |s| s.notice.as_deref().is_some_and(|n| n.contains("not loaded")));
     host.send(Command::Delete(TakeId(4)));
     host.send(Command::Rename(TakeId(9), "Good one".into()));
-    host.send(Command::Keep(TakeId(9), true));
-    let status = host.wait("tidied", |s| s.takes.len() == 1 && s.takes[0].kept);
+    host.send(Command::Stars(TakeId(9), 4));
+    let status = host.wait("tidied", |s| s.takes.len() == 1 && s.takes[0].stars == 4);
     assert_eq!((status.takes[0].name.as_str(), status.selected), ("Good one", Some(TakeId(9))));
     // Its prompt was played in another session; its tokens are enough to go on from it.
     host.send(Command::Retry);
@@ -448,7 +519,10 @@ fn retry_export_and_another_rate() {
     host.ends = host.engine.activate(Activation { sample_rate: 48_000, offline: false });
     let path = folder.path().join("take.wav");
     host.wait("listening again", |s| s.activity == Activity::Ready);
-    host.send(Command::Export(TakeId(1), path.clone()));
+    host.send(Command::Export(
+        TakeId(1),
+        ExportRequest { path: path.clone(), format: ExportFormat::Float32, content: ExportContent::Continuation },
+    ));
     host.wait("exported", |s| s.notice.as_deref().is_some_and(|n| n.contains("Exported")));
     let reader = hound::WavReader::open(&path).expect("a file");
     assert_eq!((reader.spec().sample_rate, reader.duration()), (48_000, 48_000));
@@ -483,8 +557,7 @@ fn an_armed_continuation_waits_for_the_transport() {
     host.seconds(1.0);
     assert!(host.out.iter().all(|s| *s == 0.0));
     let start = host.ends.capture.clock();
-    host.ends.playback.transport_started(start);
-    host.ends.capture.transport_started(0, Transport::default());
+    host.ends.transport(Transport { playing: true, ..Transport::default() });
     host.seconds(1.0);
     assert_eq!(host.out[start as usize + 10_000], note(10_000));
 }

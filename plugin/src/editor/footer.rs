@@ -1,33 +1,43 @@
 //! What runs where, in one line.
 
+use super::icons::Icon;
+use super::packs;
 use super::theme::{self, SMALL};
-use super::view::{Acts, View};
-use super::widgets::{link, text_in, width_of};
-use egui::{Align2, Color32, Id, Rect, Sense, Ui, pos2, vec2};
-use segue_engine::command::Command;
-use segue_engine::status::Activity;
+use super::view::{Acts, Desk, Key, View, seconds};
+use super::widgets::{describe, focus_ring, text_in, width_of};
+use egui::{Align2, CursorIcon, Id, Rect, Sense, Ui, pos2, vec2};
+use segue_engine::status::{Activity, DuetState};
 
 /// Draws the bottom line.
-pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, acts: &mut Acts) {
+pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let painter = ui.painter().clone();
     let status = view.status;
     let (word, color) = match status.activity {
-        Activity::Asleep => ("Asleep", theme::FAINT),
-        Activity::Loading => ("Loading", theme::SLATE),
-        Activity::Ready if status.playing.is_some() => ("Playing", theme::BRASS),
-        Activity::Ready => ("Ready", Color32::from_rgb(0x8f, 0xb9, 0x8a)),
-        Activity::Recording => ("Recording", theme::ALERT),
-        Activity::Prefilling => ("Reading", theme::BRASS),
-        Activity::Generating => ("Continuing", theme::BRASS),
-        Activity::Unable => ("Not able to continue", theme::ALERT),
+        Activity::Asleep => ("Asleep", theme::faint()),
+        Activity::Loading => ("Loading", theme::slate()),
+        Activity::Ready if status.playing.is_some() => ("Playing", theme::brass()),
+        Activity::Ready => ("Ready", theme::good()),
+        Activity::Recording => ("Recording", theme::alert()),
+        Activity::Prefilling => ("Reading", theme::brass()),
+        Activity::Generating => ("Continuing", theme::brass()),
+        Activity::Unable => ("Not able to continue", theme::alert()),
+    };
+    let word = match status.duet {
+        DuetState::Waiting { seconds_left } if view.ready() => {
+            format!("Duet: {}", seconds(f64::from(seconds_left)))
+        }
+        DuetState::Listening if view.ready() && status.playing.is_none() && view.control(Key::Duet).on() => {
+            "Duet: listening".to_owned()
+        }
+        _ if status.queued > 0 => format!("{word}, {} more", status.queued),
+        _ => word.to_owned(),
     };
     painter.circle_filled(pos2(rect.left() + 4.0, rect.center().y), 3.5, color);
     let start = rect.with_min_x(rect.left() + 15.0);
-    let (activity, _) = text_in(&painter, start, Align2::LEFT_CENTER, word, theme::medium(SMALL), theme::TEXT);
+    let (activity, _) = text_in(&painter, start, Align2::LEFT_CENTER, &word, theme::medium(SMALL), theme::text());
     let mut facts: Vec<String> = Vec::new();
     let mut hint = String::new();
     if let Some(pack) = &status.pack {
-        facts.push(pack.title.clone());
         let device = match pack.device.as_str() {
             "cpu" => "CPU".to_owned(),
             "cuda" => "CUDA".to_owned(),
@@ -68,18 +78,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, acts: &mut Acts) {
          continuation. Underruns: blocks in which the music was not ready in time.",
     );
 
-    let mut left = activity.right() + 14.0;
-    if status.activity == Activity::Unable || (status.pack.is_none() && status.activity == Activity::Ready) {
-        let words = "Look again";
-        let room = Rect::from_min_size(
-            pos2(left, rect.top()),
-            vec2(width_of(&painter, words, theme::font(SMALL)) + 2.0, rect.height()),
-        );
-        if link(ui, room, Align2::LEFT_CENTER, Id::unique("segue look again"), words, "Look for a model pack again.") {
-            acts.send(Command::LoadPack(None));
-        }
-        left = room.right() + 14.0;
-    }
+    let left = chooser(ui, rect, activity.right() + 10.0, view, desk, acts) + 12.0;
     // The grip of the corner needs its room.
     let right = rect.right() - 10.0;
     let notice = status.notice.as_deref().unwrap_or_default();
@@ -96,11 +95,39 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, acts: &mut Acts) {
         facts.pop();
     }
     let facts = facts.join("  ·  ");
-    let (place, _) = text_in(&painter, room, Align2::LEFT_CENTER, &facts, theme::font(SMALL), theme::MUTED);
+    let (place, _) = text_in(&painter, room, Align2::LEFT_CENTER, &facts, theme::font(SMALL), theme::muted());
     ui.interact(place, Id::unique("segue facts"), Sense::hover()).on_hover_text(hint);
     if !notice.is_empty() {
         let room = Rect::from_min_max(pos2(place.right() + 24.0, rect.top()), pos2(right, rect.bottom()));
-        text_in(&painter, room, Align2::RIGHT_CENTER, notice, theme::font(SMALL), theme::TEXT);
+        text_in(&painter, room, Align2::RIGHT_CENTER, notice, theme::font(SMALL), theme::text());
         ui.interact(room, Id::unique("segue notice"), Sense::hover()).on_hover_text(notice);
     }
+}
+
+/// The name of the pack, to press for others. Returns its right edge.
+fn chooser(ui: &mut Ui, rect: Rect, left: f32, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) -> f32 {
+    let painter = ui.painter().clone();
+    let title = match &view.status.pack {
+        Some(pack) => pack.title.clone(),
+        None if view.status.activity == Activity::Loading => "Loading…".to_owned(),
+        None => "No model pack".to_owned(),
+    };
+    let width = width_of(&painter, &title, theme::font(SMALL)).min(rect.width() * 0.3);
+    let room = Rect::from_min_size(pos2(left, rect.center().y - 10.0), vec2(width + 30.0, 20.0));
+    let response = ui.interact(room, Id::unique("segue packs"), Sense::click());
+    if response.hovered() {
+        painter.rect_filled(room, 5.0, theme::raised());
+    }
+    focus_ring(ui, &response, room, 5.0);
+    let words = Rect::from_min_size(pos2(left + 7.0, room.top()), vec2(width + 1.0, room.height()));
+    text_in(&painter, words, Align2::LEFT_CENTER, &title, theme::font(SMALL), theme::text());
+    Icon::Chevron.paint(&painter, pos2(room.right() - 11.0, room.center().y), 3.5, theme::muted());
+    describe(&response, true, "Model pack");
+    let response = response.on_hover_cursor(CursorIcon::PointingHand);
+    let popup = egui::Popup::menu(&response).close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside);
+    if popup.show(|ui| packs::menu(ui, view, desk, acts)).is_none() {
+        desk.packs = None;
+    }
+    response.on_hover_text("Which model plays. Choose among the packs that are here, or give a folder.");
+    room.right()
 }

@@ -1,5 +1,6 @@
 //! Small pictures, drawn, so that no font decides how they look.
 
+use super::theme;
 use egui::{Color32, Mesh, Painter, Pos2, Shape, Stroke, pos2, vec2};
 use std::f32::consts::{PI, TAU};
 
@@ -15,6 +16,13 @@ pub(super) enum Icon {
     Cross,
     Chevron,
     Alert,
+    Further,
+    /// A and B; the one that is heard is bright.
+    Compare(Option<bool>),
+    Undo,
+    Redo,
+    Gear,
+    Help,
 }
 
 impl Icon {
@@ -79,6 +87,54 @@ impl Icon {
             }
             Self::Chevron => {
                 line(vec![c + vec2(-0.7, -0.35) * r, c + vec2(0.0, 0.4) * r, c + vec2(0.7, -0.35) * r]);
+            }
+            Self::Further => {
+                for x in [-0.75, 0.15] {
+                    let points = vec![c + vec2(x, -0.75) * r, c + vec2(x + 0.85, 0.0) * r, c + vec2(x, 0.75) * r];
+                    painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
+                }
+            }
+            Self::Compare(second) => {
+                let letter = |x: f32, text: &str, on: bool| {
+                    let color = if on { color } else { color.gamma_multiply(0.45) };
+                    painter.text(
+                        c + vec2(x, 0.0) * r,
+                        egui::Align2::CENTER_CENTER,
+                        text,
+                        theme::medium(r * 2.0),
+                        color,
+                    );
+                };
+                letter(-0.75, "A", second != Some(true));
+                letter(0.75, "B", second != Some(false));
+            }
+            Self::Undo | Self::Redo => {
+                let way = if self == Self::Undo { 1.0 } else { -1.0 };
+                let at = |x: f32, y: f32| c + vec2(x * way, y) * r;
+                // A hook: back along the top, around, and home below.
+                let bend = (0..=14).map(|i| {
+                    let angle = -PI / 2.0 + PI * i as f32 / 14.0;
+                    at(0.25 + 0.6 * angle.cos(), 0.2 + 0.6 * angle.sin())
+                });
+                line(std::iter::once(at(-0.75, -0.4)).chain(bend).chain([at(-0.35, 0.8)]).collect());
+                line(vec![at(-0.3, -0.9), at(-0.8, -0.4), at(-0.3, 0.1)]);
+            }
+            Self::Gear => {
+                painter.circle_stroke(c, r * 0.36, stroke);
+                let teeth = (0..48).map(|i| {
+                    let angle = TAU * i as f32 / 48.0;
+                    let radius = if (i / 3) % 2 == 0 { r } else { r * 0.76 };
+                    c + vec2(angle.cos(), angle.sin()) * radius
+                });
+                painter.add(Shape::closed_line(teeth.collect(), stroke));
+            }
+            Self::Help => {
+                let bow = (0..=16).map(|i| {
+                    let angle = PI + PI * 1.35 * i as f32 / 16.0;
+                    c + vec2(angle.cos() * 0.5, -0.38 + angle.sin() * 0.5) * r
+                });
+                line(bow.chain([c + vec2(0.0, 0.36) * r]).collect());
+                painter.circle_filled(c + vec2(0.0, 0.82) * r, stroke.width * 0.7, color);
             }
             Self::Alert => {
                 painter.circle_stroke(c, r, stroke);

@@ -41,23 +41,23 @@ impl Knob<'_> {
         let lit = response.hovered() || response.dragged();
 
         let painter = ui.painter();
-        let color = if lit { theme::TEXT } else { theme::MUTED };
+        let color = if lit { theme::text() } else { theme::muted() };
         text_in(painter, name, Align2::CENTER_CENTER, self.name, theme::medium(BODY), color);
         let c = dial.center() + vec2(0.0, 3.0);
-        painter.circle_filled(c, r - 6.0, if lit { theme::LIFTED } else { theme::RAISED });
+        painter.circle_filled(c, r - 6.0, if lit { theme::lifted() } else { theme::raised() });
         if response.has_focus() {
-            painter.circle_stroke(c, r - 6.0, Stroke::new(1.5, theme::TEXT));
+            painter.circle_stroke(c, r - 6.0, Stroke::new(1.5, theme::text()));
         }
-        arc(painter, c, r, FROM, FROM + SWEEP, Stroke::new(3.5, theme::LINE));
+        arc(painter, c, r, FROM, FROM + SWEEP, Stroke::new(3.5, theme::line()));
         let angle = FROM + SWEEP * control.value.clamp(0.0, 1.0);
         if control.value > 0.003 {
             arc(painter, c, r, FROM, angle, Stroke::new(3.5, self.color));
         }
         let tick = FROM + SWEEP * control.default.clamp(0.0, 1.0);
         let outward = vec2(tick.cos(), tick.sin());
-        painter.line_segment([c + outward * (r + 3.5), c + outward * (r + 6.0)], Stroke::new(1.5, theme::FAINT));
+        painter.line_segment([c + outward * (r + 3.5), c + outward * (r + 6.0)], Stroke::new(1.5, theme::faint()));
         let toward = vec2(angle.cos(), angle.sin());
-        painter.line_segment([c + toward * (r * 0.32), c + toward * (r - 9.0)], Stroke::new(2.5, theme::TEXT));
+        painter.line_segment([c + toward * (r * 0.32), c + toward * (r - 9.0)], Stroke::new(2.5, theme::text()));
 
         response.widget_info(|| egui::WidgetInfo::slider(true, f64::from(control.value), self.name));
         response.on_hover_and_drag_cursor(CursorIcon::ResizeVertical).on_hover_text(format!(
@@ -71,9 +71,11 @@ impl Knob<'_> {
             if response.clicked() {
                 begin_entry(ui, control, desk);
             }
-            let color = if response.hovered() { theme::BRASS_LIT } else { theme::TEXT };
-            text_in(ui.painter(), value, Align2::CENTER_CENTER, &control.text, theme::font(SMALL), color);
-            response.on_hover_cursor(CursorIcon::Text).on_hover_text("Click to type a value.");
+            let color = if response.hovered() { theme::brass_lit() } else { theme::text() };
+            // The paper's word for it, under the cursor.
+            let text = if lit || response.hovered() { format!("T = {}", control.text) } else { control.text.clone() };
+            text_in(ui.painter(), value, Align2::CENTER_CENTER, &text, theme::font(SMALL), color);
+            response.on_hover_cursor(CursorIcon::Text).on_hover_text("The temperature. Click to type a value.");
         }
     }
 }

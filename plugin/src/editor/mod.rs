@@ -1,48 +1,65 @@
 //! The editor: one screen, drawn with egui. It reads [`Status`] snapshots and [`Meters`], moves parameters through the
-//! host and sends [`Command`]s. It owns no audio, opens no file and waits for nobody.
+//! host and sends [`Command`]s. It owns no audio and waits for nobody.
 //!
-//! Drawing code (`header`, `timeline`, `takes`, `panel`, `footer`) sees only [`view::View`] and answers with
+//! Drawing code (`header`, `timeline`, `takes`, `panel`, `footer`, …) sees only [`view::View`] and answers with
 //! [`view::Acts`]; this file is what ties those to the plugin.
 
+mod banner;
+mod chooser;
+mod export;
 mod footer;
 mod header;
+mod help;
 mod icons;
 mod knob;
+mod packs;
+mod palette;
 mod panel;
+mod pictures;
+mod preferences;
+mod ribbons;
+mod settings;
+mod shortcuts;
 mod takes;
 #[cfg(test)]
 mod tests;
 mod theme;
 mod timeline;
+mod toast;
 mod view;
+mod watch;
 mod widgets;
+mod window;
+
+pub use window::{EditorWindow, WindowShape};
 
 use crate::params::SegueParams;
+use chooser::Chooser;
 use crossbeam::channel::{Sender, TrySendError};
-use egui::{Id, Rect, Sense, Ui, pos2, vec2};
+use egui::{Rect, Ui, pos2, vec2};
+use export::Files;
 use nice_plug::context::gui::{GuiContext, ParamSetter};
-use nice_plug::editor::ResizeHint;
-use nice_plug::editor::dpi::LogicalSize;
 use nice_plug::prelude::Param;
+use nice_plug_egui::Frame;
 use nice_plug_egui::resizable_window::ResizableWindow;
-use nice_plug_egui::{
-    EguiEditor, EguiEditorState, EguiNiceSettings, Frame, KeyCapture, NiceEguiApp, RepaintNotifier, baseview,
-    create_egui_editor,
-};
 use parking_lot::Mutex;
+use preferences::Preferences;
 use segue_engine::command::Command;
-use segue_engine::status::{Activity, Meters, Status};
+use segue_engine::status::{Meters, Status};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use view::{Act, Acts, Control, Desk, Key, View};
+use theme::Look;
+use toast::Toast;
+use view::{Act, Acts, Control, Desk, Key, Purpose, View};
+use watch::Watch;
 
 /// Width and height in points when first opened.
-pub const SIZE: (f32, f32) = (900.0, 560.0);
+pub const SIZE: (f32, f32) = (960.0, 620.0);
 /// The smallest width and height in points.
-pub const MIN_SIZE: (f32, f32) = (720.0, 460.0);
+pub const MIN_SIZE: (f32, f32) = (800.0, 520.0);
 
 /// What the editor may see and touch.
 #[derive(Clone)]
@@ -65,42 +82,22 @@ impl std::fmt::Debug for EditorContext {
     }
 }
 
-/// A state for the editor's window, at its default size.
-#[must_use]
-pub fn default_state() -> Arc<EguiEditorState> {
-    EguiEditorState::from_size(LogicalSize::new(f64::from(SIZE.0), f64::from(SIZE.1)), 1.0)
-}
-
-/// Makes the editor. The window is made later, when the host asks for one.
-pub fn create(
-    context: EditorContext,
-    state: Arc<EguiEditorState>,
-    repaint: RepaintNotifier,
-) -> Option<EguiEditor<App>> {
-    let settings = EguiNiceSettings::new()
-        .with_tile("Segue")
-        .with_resize_hint(ResizeHint::resizable().with_min_logical_size(LogicalSize::new(MIN_SIZE.0, MIN_SIZE.1)))
-        // baseview 0.4.2 on X11: a repaint asked for before the window is mapped stops drawing for good, and the
-        // notifier starts raised. So it is not polled; `ui` asks for each next frame itself.
-        .with_repaint_poll_interval(Duration::from_secs(3600));
-    create_egui_editor(state, repaint, settings, App::new(context))
-}
-
 /// The editor while it is open, and what it remembers while it is not.
-pub struct App {
+pub(crate) struct App {
     context: EditorContext,
     gui: Option<GuiContext>,
     snapshot: Status,
     desk: Desk,
+    /// Where the preferences are kept.
+    kept: Option<PathBuf>,
+    look: Option<Look>,
+    watch: Option<Watch>,
+    chooser: Option<Chooser>,
     pulse: Option<Pulse>,
     outbox: VecDeque<Command>,
-    drawn: Option<Instant>,
-}
-
-impl std::fmt::Debug for App {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").finish_non_exhaustive()
-    }
+    last: Option<Instant>,
+    /// Set by the first frame.
+    drawn: Arc<AtomicBool>,
 }
 
 /// The `capture` parameter on its way up and down again. A host may apply everything that was set between two blocks
@@ -146,6 +143,11 @@ macro_rules! with_param {
             Key::Wet => with_param!(@ &params.wet, $param, $body),
             Key::Duck => with_param!(@ &params.duck, $param, $body),
             Key::TriggerNote => with_param!(@ &params.trigger_note, $param, $body),
+            Key::PromptBars => with_param!(@ &params.prompt_bars, $param, $body),
+            Key::Snap => with_param!(@ &params.snap, $param, $body),
+            Key::Variations => with_param!(@ &params.variations, $param, $body),
+            Key::Duet => with_param!(@ &params.duet, $param, $body),
+            Key::DuetPause => with_param!(@ &params.duet_pause, $param, $body),
         }
     }};
     (@ $field:expr, $param:ident, $body:expr) => {{
@@ -179,6 +181,11 @@ fn set(setter: &ParamSetter<'_>, params: &SegueParams, key: Key, normalized: f32
     with_param!(params, key, |param| setter.set_parameter(param, param.preview_plain(normalized.clamp(0.0, 1.0))));
 }
 
+/// Where every parameter is, 0–1.
+fn positions(params: &SegueParams) -> [f32; Key::ALL.len()] {
+    Key::ALL.map(|key| with_param!(params, key, |param| param.unmodulated_normalized_value()))
+}
+
 impl App {
     fn new(context: EditorContext) -> Self {
         Self {
@@ -186,13 +193,117 @@ impl App {
             gui: None,
             snapshot: Status::default(),
             desk: Desk::default(),
+            kept: None,
+            look: None,
+            watch: None,
+            chooser: None,
             pulse: None,
             outbox: VecDeque::new(),
-            drawn: None,
+            last: None,
+            drawn: Arc::default(),
         }
     }
 
-    fn perform(&mut self, act: Act, setter: &ParamSetter<'_>) {
+    /// The user's preferences, and where they are kept.
+    fn prefer(&mut self, preferences: Preferences, kept: Option<PathBuf>) {
+        (self.desk.preferences, self.kept) = (preferences, kept);
+    }
+
+    /// A window is there.
+    fn opened(&mut self, ctx: &egui::Context, gui: GuiContext, frame: &mut Frame) {
+        theme::wear(self.desk.preferences.look);
+        theme::install(ctx);
+        // The scale is ours: it is remembered.
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
+        frame.set_clear_color(theme::paper().into());
+        self.look = Some(theme::worn());
+        self.gui = Some(gui);
+        self.last = None;
+        self.drawn = Arc::default();
+        self.watch = Some(Watch::start(self.context.clone(), ctx.clone(), Arc::clone(&self.drawn)));
+    }
+
+    /// Draws one frame.
+    fn frame(&mut self, ui: &mut Ui, frame: &mut Frame) {
+        let Some(gui) = self.gui.clone() else { return };
+        let setter = gui.param_setter();
+        let ctx = ui.ctx().clone();
+        self.dress(&ctx, frame);
+        if let Some(status) = self.context.status.try_lock() {
+            self.snapshot.clone_from(&status);
+        }
+        let dt = self.last.replace(Instant::now()).map_or(0.0, |last| last.elapsed().as_secs_f32().min(0.5));
+        let meters = &self.context.meters;
+        self.desk.input.follow(meters.input_peak.get(), dt);
+        self.desk.wet.follow(meters.wet_peak.get(), dt);
+        let rate = f64::from(self.context.sample_rate.load(Relaxed).max(1));
+        let position = |frames: &AtomicU64| {
+            let frames = frames.load(Relaxed);
+            (frames != u64::MAX).then(|| frames as f64 / rate)
+        };
+        let params = &self.context.params;
+        let controls = Key::ALL.map(|key| control(params, key));
+        let now = f64::from(self.snapshot.prompt_seconds_now);
+        let view = View {
+            status: &self.snapshot,
+            controls: &controls,
+            input_peak: meters.input_peak.get(),
+            position: position(&meters.position),
+            prompt_position: position(&meters.prompt_position),
+            underruns: meters.underruns.load(Relaxed),
+            prompt_seconds: if now > 0.0 { now } else { f64::from(params.prompt.value()) },
+            length_seconds: Some(f64::from(params.length_seconds())).filter(|seconds| seconds.is_finite()),
+        };
+        let mut acts = Acts::default();
+        frame.set_key_capture(shortcuts::captured(&view, self.desk.writing()));
+        let desk = &mut self.desk;
+        ResizableWindow::new("segue").min_size(MIN_SIZE.into()).show(ui, |ui| page(ui, &view, desk, &mut acts));
+
+        for act in acts.0 {
+            self.perform(act, &setter, &ctx);
+        }
+        self.chosen(&ctx);
+        self.pull(&setter);
+        self.post();
+        self.drawn.store(true, Relaxed);
+        if self.pulse.is_some() || !self.outbox.is_empty() {
+            ctx.request_repaint_after(Duration::from_millis(10));
+        } else if self.desk.input.moves() || self.desk.wet.moves() || !self.watch.as_ref().is_some_and(Watch::runs) {
+            ctx.request_repaint_after(Duration::from_millis(33));
+        }
+    }
+
+    /// The window is gone.
+    fn closed(&mut self) {
+        self.watch = None;
+        self.chooser = None;
+        if let (Some(gui), Some(_)) = (&self.gui, self.pulse.take()) {
+            let setter = gui.param_setter();
+            setter.set_parameter(&self.context.params.capture, false);
+            setter.end_set_parameter(&self.context.params.capture);
+        }
+        self.post();
+        self.gui = None;
+        // Textures belong to the window; what was being typed is not finished by closing it.
+        let Desk { preferences, heard, pair, selected, files, ribbons, .. } = std::mem::take(&mut self.desk);
+        self.desk = Desk { preferences, heard: heard.and(None), pair, selected, files, ribbons, ..Desk::default() };
+    }
+
+    /// Puts the preferred look and scale on.
+    fn dress(&mut self, ctx: &egui::Context, frame: &mut Frame) {
+        let preferences = &self.desk.preferences;
+        theme::wear(preferences.look);
+        if self.look != Some(preferences.look) {
+            self.look = Some(preferences.look);
+            theme::dress(ctx);
+            frame.set_clear_color(theme::paper().into());
+        }
+        if ctx.zoom_factor() != preferences.zoom() {
+            ctx.set_zoom_factor(preferences.zoom());
+        }
+    }
+
+    fn perform(&mut self, act: Act, setter: &ParamSetter<'_>, ctx: &egui::Context) {
         let params = &*self.context.params;
         match act {
             Act::Begin(key) => with_param!(params, key, |param| setter.begin_set_parameter(param)),
@@ -220,14 +331,41 @@ impl App {
                     setter.end_set_parameter(&params.play);
                 }
             }
-            Act::Export(id) => {
-                if let Some(take) = self.snapshot.takes.iter().find(|take| take.id == id)
-                    && let Some(path) = export_path(&take.name, take.seed)
-                {
-                    self.outbox.push_back(Command::Export(id, path));
+            Act::Prefer(preferences) => {
+                if let Some(Err(e)) = self.kept.as_deref().map(|path| preferences.write(path)) {
+                    self.desk.tell(Toast::new(format!("The preferences could not be kept: {e}"), vec![]));
+                }
+                self.desk.preferences = preferences;
+                ctx.request_repaint();
+            }
+            Act::Choose(purpose) if self.chooser.is_none() => {
+                self.chooser = Some(Chooser::open(purpose, self.desk.preferences.folder(), ctx));
+            }
+            Act::Choose(_) => {}
+            Act::Send(command) => self.outbox.push_back(command),
+        }
+    }
+
+    /// Takes up the folder that was chosen, if one was by now.
+    fn chosen(&mut self, ctx: &egui::Context) {
+        let Some(chooser) = &mut self.chooser else { return };
+        let Some(answer) = chooser.poll() else { return };
+        let purpose = chooser.purpose();
+        self.chooser = None;
+        ctx.request_repaint();
+        match (purpose, answer) {
+            (_, chooser::Answer::Nothing) => {}
+            (_, chooser::Answer::NoDialog) => {
+                self.desk.tell(Toast::new("This system shows no dialog: type the folder's path instead", vec![]));
+            }
+            (Purpose::Export, chooser::Answer::Folder(folder)) => {
+                if let Some(draft) = &mut self.desk.export {
+                    draft.folder = folder.display().to_string();
                 }
             }
-            Act::Send(command) => self.outbox.push_back(command),
+            (Purpose::Pack, chooser::Answer::Folder(folder)) => {
+                self.outbox.push_back(Command::LoadPack(Some(folder)));
+            }
         }
     }
 
@@ -260,119 +398,32 @@ impl App {
     }
 }
 
-impl NiceEguiApp for App {
-    fn build(&mut self, ctx: egui::Context, gui: GuiContext, frame: &mut Frame) -> Result<(), baseview::HandlerError> {
-        #[cfg(feature = "defects")]
-        crate::defects::open();
-        theme::install(&ctx);
-        frame.set_clear_color(theme::PAPER.into());
-        self.gui = Some(gui);
-        self.drawn = None;
-        Ok(())
+/// The page, in bars to scroll if the host has made the window smaller than it can be.
+fn page(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
+    let room = ui.max_rect().size();
+    let least = vec2(MIN_SIZE.0, MIN_SIZE.1);
+    if room.x + 1.0 >= least.x && room.y + 1.0 >= least.y {
+        draw(ui, view, desk, acts);
+        return;
     }
-
-    fn ui(&mut self, ui: &mut Ui, frame: &mut Frame) {
-        let Some(gui) = self.gui.clone() else { return };
-        let setter = gui.param_setter();
-        if let Some(status) = self.context.status.try_lock() {
-            self.snapshot.clone_from(&status);
-        }
-        let dt = self.drawn.replace(Instant::now()).map_or(0.0, |last| last.elapsed().as_secs_f32().min(0.5));
-        let meters = &self.context.meters;
-        self.desk.input.follow(meters.input_peak.get(), dt);
-        self.desk.wet.follow(meters.wet_peak.get(), dt);
-        let position = meters.position.load(Relaxed);
-        let rate = f64::from(self.context.sample_rate.load(Relaxed).max(1));
-        let params = &self.context.params;
-        let controls = Key::ALL.map(|key| control(params, key));
-        let view = View {
-            status: &self.snapshot,
-            controls: &controls,
-            input_peak: meters.input_peak.get(),
-            wet_peak: meters.wet_peak.get(),
-            position: (position != u64::MAX).then(|| position as f64 / rate),
-            underruns: meters.underruns.load(Relaxed),
-            prompt_seconds: f64::from(params.prompt.value()),
-            length_seconds: Some(f64::from(params.length_seconds())).filter(|seconds| seconds.is_finite()),
-        };
-        remember(&mut self.desk, &view);
-        let mut acts = Acts::default();
-        let typing = self.desk.entry.is_some() || self.desk.rename.is_some();
-        frame.set_key_capture(keys(typing));
-        let desk = &mut self.desk;
-        ResizableWindow::new("segue").min_size(MIN_SIZE.into()).show(ui, |ui| draw(ui, &view, desk, &mut acts));
-        let moving = view.moving() || self.desk.input.moves() || self.desk.wet.moves();
-
-        for act in acts.0 {
-            self.perform(act, &setter);
-        }
-        self.pull(&setter);
-        self.post();
-        let wait = match (self.pulse.is_some(), moving) {
-            (true, _) => 10,
-            (false, true) => 33,
-            (false, false) => 250,
-        };
-        ui.ctx().request_repaint_after(Duration::from_millis(wait));
-    }
-
-    fn editor_closed(&mut self) {
-        if let (Some(gui), Some(_)) = (&self.gui, self.pulse.take()) {
-            let setter = gui.param_setter();
-            setter.set_parameter(&self.context.params.capture, false);
-            setter.end_set_parameter(&self.context.params.capture);
-        }
-        self.post();
-        self.gui = None;
-        self.desk.entry = None;
-        self.desk.rename = None;
-    }
-}
-
-/// Notes what a take was made from while that is still known.
-fn remember(desk: &mut Desk, view: &View<'_>) {
-    if let Some(id) = view.status.generating {
-        desk.prompts.entry(id).or_insert(view.prompt_seconds);
-    }
-    if desk.prompts.len() > view.status.takes.len() + 16 {
-        desk.prompts.retain(|id, _| view.take(*id).is_some());
-    }
-}
-
-/// Which keys the host must not take for itself.
-fn keys(typing: bool) -> KeyCapture {
-    use nice_plug_egui::Key as K;
-    if typing {
-        return KeyCapture::CaptureAll;
-    }
-    let characters = [" ", "p", "P", "r", "R"].map(|text| K::Character(text.into()));
-    KeyCapture::CaptureKeys(characters.into())
-}
-
-/// Where a take is exported to.
-fn export_path(name: &str, seed: u64) -> Option<PathBuf> {
-    Some(segue_engine::platform::export_folder()?.join(export_name(name, seed)))
-}
-
-/// A file name that every system takes.
-fn export_name(name: &str, seed: u64) -> String {
-    let safe: String =
-        name.chars().map(|c| if c.is_control() || "<>:\"/\\|?*".contains(c) { '_' } else { c }).take(60).collect();
-    let safe = safe.trim_matches(|c: char| c == '.' || c.is_whitespace());
-    let safe = if safe.is_empty() { "Take" } else { safe };
-    format!("Segue - {safe} (seed {seed}).wav")
+    egui::ScrollArea::both().auto_shrink(false).show(ui, |ui| {
+        let (rect, _) = ui.allocate_exact_size(room.max(least), egui::Sense::hover());
+        let mut child = ui.new_child(egui::UiBuilder::new().max_rect(rect));
+        draw(&mut child, view, desk, acts);
+    });
 }
 
 /// Draws the whole editor.
 fn draw(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let all = ui.max_rect();
-    ui.painter().rect_filled(all, 0.0, theme::PAPER);
-    shortcuts(ui, view, desk, acts);
+    ui.painter().rect_filled(all, 0.0, theme::paper());
+    follow(ui, view, desk);
+    shortcuts::take(ui, view, desk, acts);
 
-    let margin = if all.width() < 780.0 { 16.0 } else { 20.0 };
+    let margin = if all.width() < 840.0 { 16.0 } else { 20.0 };
     let inner = all.shrink2(vec2(margin, 0.0));
-    let roomy = inner.height() >= 520.0;
-    let (header_height, panel_height, gap) = if roomy { (54.0, 158.0, 16.0) } else { (48.0, 136.0, 11.0) };
+    let roomy = inner.height() >= 580.0;
+    let (header_height, panel_height, gap) = if roomy { (54.0, 158.0, 16.0) } else { (46.0, 138.0, 12.0) };
     let header = Rect::from_min_size(inner.min, vec2(inner.width(), header_height));
     let footer = Rect::from_min_max(pos2(inner.left(), inner.bottom() - 30.0), inner.max);
     let panel = Rect::from_min_max(
@@ -384,8 +435,8 @@ fn draw(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
         // Words about an error need the room more than words about nothing.
         (true, _) if problem.is_some() => 0.0,
         (true, _) => 44.0,
-        (false, true) => 64.0,
-        (false, false) => 48.0,
+        (false, true) => 82.0,
+        (false, false) => 68.0,
     };
     let takes = Rect::from_min_max(
         pos2(inner.left(), panel.top() - gap - takes_height),
@@ -396,50 +447,67 @@ fn draw(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
 
     header::show(ui, header, view, desk, acts);
     if let Some(problem) = problem {
-        let banner =
-            header::Banner::new(ui, problem, inner.width(), if roomy || takes_height == 0.0 { 132.0 } else { 96.0 });
+        let most = if roomy || takes_height == 0.0 { 132.0 } else { 96.0 };
+        let banner = banner::Banner::new(ui, problem, view, inner.width(), most);
         let room = Rect::from_min_size(timeline.min, vec2(timeline.width(), banner.height()));
         timeline.min.y = room.bottom() + 8.0;
-        banner.show(ui, room);
+        banner.show(ui, room, acts);
     }
     timeline::show(ui, timeline, view, desk, acts);
     if takes_height > 0.0 {
         takes::show(ui, takes, view, desk, acts);
     }
     panel::show(ui, panel, view, desk, acts);
-    footer::show(ui, footer, view, acts);
+    footer::show(ui, footer, view, desk, acts);
+    toast::show(ui, footer, desk, acts);
+    help::show(ui, desk);
+    export::show(ui, view, desk, acts);
+    desk.selected = view.status.selected;
 }
 
-/// Space: Capture & Continue. P: play or stop. R: retry. Esc: cancel. Not while typing.
-fn shortcuts(ui: &Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
-    // The page itself holds the keyboard while nothing else does, so that the host knows that these keys are taken.
-    let page = Id::unique("segue page");
-    ui.interact(Rect::from_min_size(ui.max_rect().min, vec2(1.0, 1.0)), page, Sense::focusable_noninteractive());
-    let focused = ui.memory(|memory| memory.focused());
-    if focused.is_none() && ui.input(|input| input.focused) {
-        ui.memory_mut(|memory| memory.request_focus(page));
+/// Notes what has happened since the last frame.
+fn follow(ui: &Ui, view: &View<'_>, desk: &mut Desk) {
+    let now = ui.input(|input| input.time);
+    if view.input_peak > header::SILENCE {
+        desk.heard = Some(now);
+    } else if let Some(heard) = desk.heard
+        && now - heard < header::QUIET_AFTER
+    {
+        ui.ctx().request_repaint_after(Duration::from_secs_f64(header::QUIET_AFTER - (now - heard) + 0.02));
     }
-    if desk.entry.is_some() || desk.rename.is_some() || egui::Popup::is_any_open(ui.ctx()) {
-        return;
+    if let (Some(take), Some(progress)) = (view.status.generating, &view.status.progress) {
+        desk.ribbons.follow(take, progress);
     }
-    let page_has_it = focused.is_none_or(|id| id == page);
-    let pressed: Vec<egui::Key> = ui.input(|input| {
-        let plain = |event: &egui::Event| match event {
-            egui::Event::Key { key, pressed: true, repeat: false, modifiers, .. } if !modifiers.any() => Some(*key),
-            _ => None,
-        };
-        input.events.iter().filter_map(plain).collect()
-    });
-    let ready = view.status.activity == Activity::Ready;
-    for key in pressed {
-        match key {
-            egui::Key::Space | egui::Key::Enter if page_has_it && ready => panel::pull(desk, acts),
-            egui::Key::P if view.status.playing.is_some() || view.selected().is_some_and(|take| take.playable) => {
-                acts.push(Act::TogglePlay);
-            }
-            egui::Key::R if ready && view.selected().is_some_and(|take| take.playable) => acts.send(Command::Retry),
-            egui::Key::Escape if view.busy() => acts.send(Command::Cancel),
-            _ => {}
+    if let (Some(was), Some(is)) = (desk.selected, view.status.selected)
+        && was != is
+    {
+        let both = desk.pair.is_some_and(|(a, b)| (was, is) == (a, b) || (was, is) == (b, a));
+        if !both {
+            desk.pair = Some((was, is));
         }
     }
+    desk.pictures.turn();
+    Files::follow(ui, desk, view.status);
+}
+
+/// A card over everything else. Whether it is to go.
+fn dialog(ui: &Ui, name: &str, width: f32, content: impl FnOnce(&mut Ui)) -> bool {
+    let frame = egui::Frame::new()
+        .fill(theme::raised())
+        .stroke(egui::Stroke::new(1.0, theme::line()))
+        .corner_radius(12.0)
+        .inner_margin(egui::Margin::symmetric(22, 18));
+    let modal = egui::Modal::new(egui::Id::unique(("segue dialog", name)))
+        .frame(frame)
+        .backdrop_color(egui::Color32::from_black_alpha(if theme::worn() == Look::Dark { 130 } else { 80 }));
+    let shown = modal.show(ui.ctx(), |ui| {
+        ui.set_width(width.min(ui.ctx().content_rect().width() - 80.0));
+        content(ui);
+    });
+    shown.should_close()
+}
+
+/// The first line of a card.
+fn title(ui: &mut Ui, text: &str) {
+    ui.label(egui::RichText::new(text).font(theme::medium(16.0)).color(theme::text()));
 }

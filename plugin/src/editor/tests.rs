@@ -1,7 +1,8 @@
 //! Every state is drawn at several sizes without a window; then it is looked at and pressed.
 
+use super::export::file_name;
 use super::view::{Act, Acts, Control, Desk, Key, Needle, View};
-use super::{MIN_SIZE, SIZE, control, draw, export_name, theme};
+use super::{MIN_SIZE, SIZE, control, draw, page, theme};
 use crate::params::SegueParams;
 use egui::{Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, pos2, vec2};
 use segue_engine::command::Command;
@@ -17,7 +18,7 @@ fn take(id: u64, name: &str) -> TakeSummary {
     TakeSummary {
         id: TakeId(id),
         name: name.into(),
-        kept: id.is_multiple_of(2),
+        stars: if id.is_multiple_of(2) { 5 } else { 0 },
         seed: 1000 + id,
         temperatures: [0.6, 0.8, 0.6],
         seconds: 16.0,
@@ -25,6 +26,7 @@ fn take(id: u64, name: &str) -> TakeSummary {
         continuation: wave(1024),
         playable: !id.is_multiple_of(5),
         pack: "nocturne 1.0".into(),
+        ..TakeSummary::default()
     }
 }
 
@@ -61,8 +63,12 @@ fn with_takes() -> Status {
 }
 
 fn generating(total: Option<f64>) -> Status {
-    let stage =
-        |id: &str, done| StageProgress { id: id.into(), done, total: total.map(|seconds| (seconds * 50.0) as usize) };
+    let stage = |id: &str, done| StageProgress {
+        id: id.into(),
+        done,
+        total: total.map(|seconds| (seconds * 50.0) as usize),
+        tokens: Arc::default(),
+    };
     Status {
         activity: Activity::Generating,
         generating: Some(TakeId(9)),
@@ -127,6 +133,8 @@ struct Bench {
     desk: Desk,
     size: (f32, f32),
     time: f64,
+    /// As the window draws it, not the page alone.
+    whole_page: bool,
 }
 
 impl Bench {
@@ -136,7 +144,7 @@ impl Bench {
         ctx.set_pixels_per_point(scale);
         let params = SegueParams::new(Arc::default());
         let controls = Key::ALL.map(|key| control(&params, key)).into();
-        Self { ctx, controls, status, desk: Desk::default(), size, time: 0.0 }
+        Self { ctx, controls, status, desk: Desk::default(), size, time: 0.0, whole_page: false }
     }
 
     fn frame(&mut self, events: Vec<Event>) -> (Vec<Act>, Vec<(Rect, Shape)>) {
@@ -150,20 +158,20 @@ impl Bench {
         };
         let (status, controls) = (&self.status, &self.controls[..]);
         let mut acts = Acts::default();
-        let desk = &mut self.desk;
+        let (desk, whole) = (&mut self.desk, self.whole_page);
         let mut output = self.ctx.run_ui(input, |ui| {
             let view = View {
                 status,
                 controls,
                 input_peak: 0.5,
-                wet_peak: 1.5,
+                prompt_position: None,
                 position: status.playing.map(|_| 5.0),
                 underruns: 0,
                 prompt_seconds: 4.0,
                 length_seconds: Some(16.0),
             };
             acts = Acts::default();
-            draw(ui, &view, desk, &mut acts);
+            if whole { page(ui, &view, desk, &mut acts) } else { draw(ui, &view, desk, &mut acts) }
         });
         output.textures_delta.clear();
         let shapes =
@@ -190,6 +198,15 @@ impl Bench {
         let event =
             Event::PointerButton { pos: at, button: PointerButton::Primary, pressed, modifiers: Modifiers::NONE };
         self.frame(vec![Event::PointerMoved(at), event]).0
+    }
+
+    /// A click on a text on screen.
+    fn click(&mut self, wanted: &str) -> Vec<Act> {
+        let at = self.find(wanted);
+        self.frame(vec![Event::PointerMoved(at)]);
+        let mut acts = self.pointer(at, true);
+        acts.extend(self.pointer(at, false));
+        acts
     }
 
     /// The middle of a text on screen.
@@ -281,16 +298,125 @@ fn an_empty_editor_says_what_to_do() {
 
 #[test]
 fn keys_do_what_the_tooltips_say() {
-    let mut bench = Bench::new(with_takes(), SIZE, 1.0);
-    bench.frame(vec![]);
-    assert!(matches!(bench.press(egui::Key::Space)[..], [Act::Capture]));
-    assert!(matches!(bench.press(egui::Key::P)[..], [Act::TogglePlay]));
-    assert!(matches!(bench.press(egui::Key::R)[..], [Act::Send(Command::Retry)]));
-    assert!(bench.press(egui::Key::Escape).is_empty());
+    use egui::Key as K;
+    let sent = |key| {
+        let mut bench = Bench::new(with_takes(), SIZE, 1.0);
+        bench.frame(vec![]);
+        bench.press(key)
+    };
+    assert!(matches!(sent(K::C)[..], [Act::Capture]));
+    assert!(matches!(sent(K::Enter)[..], [Act::Capture]));
+    assert!(matches!(sent(K::Space)[..], [Act::TogglePlay]));
+    assert!(matches!(sent(K::R)[..], [Act::Send(Command::Retry)]));
+    assert!(matches!(sent(K::F)[..], [Act::Send(Command::Further(TakeId(9)))]));
+    assert!(matches!(sent(K::V)[..], [Act::Send(Command::Variations(TakeId(9), 4))]));
+    assert!(matches!(sent(K::T)[..], [Act::Send(Command::TryIt)]));
+    assert!(matches!(sent(K::ArrowRight)[..], [Act::Send(Command::Select(TakeId(8)))]));
+    assert!(sent(K::ArrowLeft).is_empty(), "there is none newer");
+    assert!(matches!(sent(K::Num3)[..], [Act::Send(Command::Stars(TakeId(9), 3))]));
+    assert!(matches!(sent(K::Delete)[..], [Act::Send(Command::Delete(TakeId(9)))]));
+    assert!(matches!(sent(K::L)[..], [Act::Begin(Key::Loop), Act::Set(Key::Loop, 1.0), Act::End(Key::Loop)]));
+    assert!(matches!(sent(K::D)[..], [Act::Begin(Key::Duet), Act::Set(Key::Duet, 1.0), Act::End(Key::Duet)]));
+    assert!(sent(K::Escape).is_empty());
     let mut bench = Bench::new(generating(Some(16.0)), SIZE, 1.0);
     bench.frame(vec![]);
-    assert!(matches!(bench.press(egui::Key::Escape)[..], [Act::Send(Command::Cancel)]));
-    assert!(bench.press(egui::Key::Space).is_empty());
+    assert!(matches!(bench.press(K::Escape)[..], [Act::Send(Command::Cancel)]));
+    assert!(bench.press(K::C).is_empty() && bench.press(K::R).is_empty());
+}
+
+#[test]
+fn undo_and_redo_are_sent_when_there_is_something_to_take_back() {
+    let press = |bench: &mut Bench, key| {
+        let modifiers = Modifiers { ctrl: true, command: true, ..Modifiers::NONE };
+        bench.frame(vec![Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers }]).0
+    };
+    let mut bench = Bench::new(with_takes(), SIZE, 1.0);
+    bench.frame(vec![]);
+    assert!(press(&mut bench, egui::Key::Z).is_empty() && press(&mut bench, egui::Key::Y).is_empty());
+    (bench.status.undo, bench.status.redo) = (Some("delete “Take 3”".into()), Some("stars".into()));
+    assert!(matches!(press(&mut bench, egui::Key::Z)[..], [Act::Send(Command::Undo)]));
+    assert!(matches!(press(&mut bench, egui::Key::Y)[..], [Act::Send(Command::Redo)]));
+}
+
+#[test]
+fn a_deleted_take_can_be_had_back_from_the_line_that_says_so() {
+    let mut bench = Bench::new(with_takes(), SIZE, 1.0);
+    bench.frame(vec![]);
+    bench.press(egui::Key::Delete);
+    assert!(bench.texts().iter().any(|text| text == "Deleted “Take 9”"));
+    assert!(matches!(bench.click("Undo")[..], [Act::Send(Command::Undo)]));
+    assert!(!bench.texts().iter().any(|text| text.starts_with("Deleted")));
+}
+
+#[test]
+fn a_b_goes_back_and_forth_between_the_last_two() {
+    let mut bench = Bench::new(with_takes(), SIZE, 1.0);
+    bench.frame(vec![]);
+    assert!(bench.press(egui::Key::A).is_empty(), "nothing to compare with yet");
+    bench.status.selected = Some(TakeId(8));
+    bench.frame(vec![]);
+    for other in [9, 8, 9] {
+        assert!(matches!(bench.press(egui::Key::A)[..], [Act::Send(Command::Select(TakeId(id)))] if id == other));
+        bench.status.selected = Some(TakeId(other));
+        bench.frame(vec![]);
+    }
+    bench.status.takes.retain(|take| take.id != TakeId(8));
+    assert!(bench.press(egui::Key::A).is_empty(), "the other one is gone");
+}
+
+#[test]
+fn tiles_do_what_they_say() {
+    let mut bench = Bench::new(with_takes(), SIZE, 1.0);
+    assert!(matches!(bench.click("Retry")[..], [Act::Send(Command::Retry)]));
+    assert!(matches!(bench.click("Further")[..], [Act::Send(Command::Further(TakeId(9)))]));
+    assert!(matches!(bench.click("Play")[..], [Act::TogglePlay]));
+    let mut bench = Bench::new(ready(&ALL), SIZE, 1.0);
+    assert!(matches!(bench.click("Try it")[..], [Act::Send(Command::TryIt)]));
+}
+
+#[test]
+fn an_export_goes_where_and_as_it_was_chosen_and_the_choice_is_kept() {
+    use segue_engine::command::{ExportContent, ExportFormat};
+    let mut bench = Bench::new(with_takes(), SIZE, 1.0);
+    bench.frame(vec![]);
+    bench.press(egui::Key::E);
+    bench.desk.export.as_mut().expect("the dialog is open").folder = "/music".into();
+    bench.frame(vec![]);
+    bench.click("WAV, 24-bit");
+    bench.click("Two files");
+    let acts = bench.press(egui::Key::Enter);
+    let Some(Act::Send(Command::Export(TakeId(9), request))) = acts.first() else { panic!("{acts:?}") };
+    assert_eq!(request.path, std::path::Path::new("/music").join("Segue - Take 9 (seed 1009).wav"));
+    assert_eq!((request.format, request.content), (ExportFormat::Pcm24, ExportContent::TwoFiles));
+    let Some(Act::Prefer(kept)) = acts.last() else { panic!("{acts:?}") };
+    assert_eq!(kept.folder().as_deref(), Some(std::path::Path::new("/music")));
+    assert!(bench.desk.export.is_none());
+    // When it is written, its path is at hand.
+    bench.status.exported = vec!["/music/it.wav".into(), "/music/it prompt.wav".into()];
+    bench.frame(vec![]);
+    assert!(bench.texts().iter().any(|text| text == "Exported it.wav and its prompt"));
+    bench.find("Copy path");
+    bench.find("Show in folder");
+}
+
+#[test]
+fn the_card_of_keys_opens_and_closes_and_keeps_the_keys_to_itself() {
+    let mut bench = Bench::new(with_takes(), SIZE, 1.0);
+    bench.frame(vec![]);
+    bench.frame(vec![Event::Text("?".into())]);
+    assert!(bench.texts().iter().any(|text| text == "Retry: the same prompt, another way"));
+    assert!(bench.press(egui::Key::R).is_empty());
+    bench.frame(vec![Event::Text("?".into())]);
+    assert!(!bench.desk.help);
+}
+
+#[test]
+fn a_window_that_is_too_small_is_scrolled_not_squeezed() {
+    let mut bench = Bench::new(with_takes(), (480.0, 310.0), 2.0);
+    bench.whole_page = true;
+    bench.frame(vec![]);
+    let capture = bench.find("Capture & Continue");
+    assert!(capture.y > 310.0, "it is as far down as on a page of the smallest size: {capture:?}");
 }
 
 #[test]
@@ -355,7 +481,7 @@ fn a_knob_turns_up_when_dragged_up_and_tells_the_host_when_it_is_held() {
 #[test]
 fn the_seed_of_a_take_is_one_click_away() {
     let mut bench = Bench::new(with_takes(), SIZE, 1.0);
-    let at = bench.find("use 1009");
+    let at = bench.find("seed 1009");
     bench.frame(vec![Event::PointerMoved(at)]);
     bench.pointer(at, true);
     let acts = bench.pointer(at, false);
@@ -375,10 +501,10 @@ fn keys_and_controls_are_in_the_same_order() {
 
 #[test]
 fn an_export_has_a_name_that_every_system_takes() {
-    assert_eq!(export_name("Take 3", 42), "Segue - Take 3 (seed 42).wav");
-    assert_eq!(export_name("../a:b\\c\u{7}", 1), "Segue - _a_b_c_ (seed 1).wav");
-    assert_eq!(export_name(" . ", 1), "Segue - Take (seed 1).wav");
-    assert!(export_name(&"long ".repeat(100), 1).len() < 100);
+    assert_eq!(file_name("Take 3", 42), "Segue - Take 3 (seed 42).wav");
+    assert_eq!(file_name("../a:b\\c\u{7}", 1), "Segue - _a_b_c_ (seed 1).wav");
+    assert_eq!(file_name(" . ", 1), "Segue - Take (seed 1).wav");
+    assert!(file_name(&"long ".repeat(100), 1).len() < 100);
 }
 
 #[test]

@@ -1,13 +1,21 @@
-//! The keyboard of time: what you played, a bar line, what Segue plays; a ruler; and a ribbon for each stage.
+//! The keyboard of time: what you played, a bar line, what Segue plays; keys upwards, time to the right. Under it the
+//! waveform, a ruler, and a ribbon for each stage.
 
+use super::pictures::KEYS;
+use super::settings;
 use super::theme::{self, BODY, SMALL};
 use super::view::{Acts, Desk, Key, View, seconds};
-use super::widgets::{choice, field, switch, text_in, width_of};
-use egui::{Align2, Color32, Painter, Rect, Sense, Shape, Stroke, Ui, pos2, vec2};
-use segue_engine::status::{Activity, Progress, StageProgress};
+use super::widgets::{button, text_in, width_of};
+use egui::{Align2, Color32, Id, Painter, Rangef, Rect, Sense, Shape, Stroke, Ui, pos2, vec2};
+use segue_engine::command::Command;
+use segue_engine::status::{Activity, Progress, TakeSummary};
 
 /// Points from one bar of a waveform to the next.
 const PITCH: f32 = 3.0;
+/// Width of the keyboard at the left.
+const KEYBOARD: f32 = 14.0;
+/// A key whose level is within this of the ceiling of the picture sounds. Half decibels.
+const SOUNDS: u8 = 44;
 
 /// The factor that makes quiet playing visible: at most 6.
 pub(super) fn gain_of(waves: &[&[(f32, f32)]]) -> f32 {
@@ -41,7 +49,7 @@ pub(super) fn bars(painter: &Painter, rect: Rect, wave: &[(f32, f32)], gain: f32
 
 /// Where things are in time. Each side of the seam has its own linear scale, so that a short prompt beside a long
 /// continuation is still seen; the ruler says which.
-struct Scale {
+pub(super) struct Scale {
     left: f32,
     seam: f32,
     right: f32,
@@ -50,247 +58,294 @@ struct Scale {
 }
 
 impl Scale {
-    fn new(rect: Rect, prompt: f64, total: f64) -> Self {
+    pub(super) fn new(x: Rangef, prompt: f64, total: f64) -> Self {
+        let finite = |seconds: f64| if seconds.is_finite() { seconds.max(0.1) } else { 0.1 };
+        let (prompt, total) = (finite(prompt), finite(total));
         let share = (prompt / (prompt + total)).clamp(0.24, 0.5) as f32;
-        let seam = (rect.left() + rect.width() * share).round();
-        Self { left: rect.left(), seam, right: rect.right(), prompt: prompt.max(0.1), total: total.max(0.1) }
+        let seam = (x.min + x.span() * share).round();
+        Self { left: x.min, seam, right: x.max, prompt, total }
     }
     /// Seconds after the seam (or before it, negative) to points.
-    fn x(&self, seconds: f64) -> f32 {
+    pub(super) fn x(&self, seconds: f64) -> f32 {
         if seconds < 0.0 {
-            self.seam + (seconds / self.prompt) as f32 * (self.seam - self.left)
+            (self.seam - SEAM) + (seconds / self.prompt) as f32 * (self.seam - SEAM - self.left)
         } else {
-            self.seam + ((seconds / self.total) as f32 * (self.right - self.seam)).min(self.right - self.seam)
+            let width = self.right - self.seam - SEAM;
+            self.seam + SEAM + ((seconds / self.total) as f32 * width).min(width)
         }
     }
+    /// And back, on the right side.
+    pub(super) fn seconds(&self, x: f32) -> f64 {
+        let width = (self.right - self.seam - SEAM).max(1.0);
+        f64::from(((x - self.seam - SEAM) / width).clamp(0.0, 1.0)) * self.total
+    }
 }
+
+/// Half the room of the bar line.
+const SEAM: f32 = 5.0;
 
 /// The end of the right side when there is no end: the next ten seconds with some room.
 fn open_end(made: f64) -> f64 {
     (((made + 4.0) / 10.0).ceil() * 10.0).max(20.0)
 }
 
-/// Seconds a stage has made.
-fn stage_seconds(stage: &StageProgress, progress: &Progress) -> f64 {
-    match (stage.total, progress.total_seconds) {
-        (Some(total), Some(seconds)) if total > 0 => stage.done as f64 / total as f64 * seconds,
-        // Without an end only the frame counts are known: the last stage's go with the seconds of audio, and ideas
-        // come at half the rate of sound.
-        _ => {
-            let last = progress.stages.last().map_or(1, |last| last.done.max(1)) as f64;
-            let share =
-                stage.done as f64 / last * if stage.id == "semantic" && progress.stages.len() > 1 { 2.0 } else { 1.0 };
-            (share * progress.seconds).max(if stage.done > 0 { progress.seconds } else { 0.0 })
-        }
+/// The parts of the scene, from above.
+struct Parts {
+    settings: Rect,
+    keyboard: Rect,
+    /// Spectrum and waveform, and their time.
+    sound: Rect,
+    pitch: Rect,
+    wave: Rect,
+    ruler: Rect,
+    ribbons: Vec<Rect>,
+}
+
+impl Parts {
+    fn new(inner: Rect, ribbons: usize) -> Self {
+        let settings = Rect::from_min_size(inner.min, vec2(inner.width(), 24.0));
+        let height = if inner.height() < 200.0 { 13.0 } else { 15.0 };
+        let ribbons_top = inner.bottom() - ribbons as f32 * height;
+        let rows = (0..ribbons)
+            .map(|row| {
+                Rect::from_min_size(pos2(inner.left(), ribbons_top + row as f32 * height), vec2(inner.width(), height))
+            })
+            .collect();
+        let ruler = Rect::from_min_max(pos2(inner.left(), ribbons_top - 21.0), pos2(inner.right(), ribbons_top - 2.0));
+        let sound = Rect::from_min_max(
+            pos2(inner.left() + KEYBOARD + 3.0, settings.bottom() + 10.0),
+            pos2(inner.right(), ruler.top() - 2.0),
+        );
+        let wave_height = (sound.height() * 0.24).clamp(16.0, 64.0);
+        let pitch = sound.with_max_y(sound.bottom() - wave_height - 4.0);
+        let wave = sound.with_min_y(sound.bottom() - wave_height);
+        let keyboard = Rect::from_x_y_ranges(inner.left()..=inner.left() + KEYBOARD, pitch.y_range());
+        Self { settings, keyboard, sound, pitch, wave, ruler, ribbons: rows }
     }
 }
 
 /// Draws it all.
 pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
-    ui.painter().rect_filled(rect, 10.0, theme::PANEL);
+    ui.painter().rect_filled(rect, 10.0, theme::panel());
     let inner = rect.shrink2(vec2(14.0, 10.0));
-    let top = Rect::from_min_size(inner.min, vec2(inner.width(), 24.0));
-    settings(ui, top, view, desk, acts);
-
     let shown = view.shown();
     let making = shown.is_some_and(|take| view.growing(take.id)) || (shown.is_none() && view.busy());
     let progress = view.status.progress.as_ref().filter(|_| making);
     let stages: Vec<&str> =
         view.status.pack.as_ref().map(|pack| pack.stages.iter().map(String::as_str).collect()).unwrap_or_default();
-    let ribbons = if (shown.is_some() || making) && inner.height() > 108.0 { stages.len() } else { 0 };
-    let ribbon_height = if inner.height() < 160.0 { 14.0 } else { 16.0 };
-    let bottom = ribbons as f32 * ribbon_height + if ribbons > 0 { 3.0 } else { 0.0 };
-    let ruler = Rect::from_min_max(
-        pos2(inner.left(), inner.bottom() - bottom - 18.0),
-        pos2(inner.right(), inner.bottom() - bottom - if ribbons > 0 { 2.0 } else { 0.0 }),
-    );
-    let area = Rect::from_min_max(pos2(inner.left(), top.bottom() + 8.0), pos2(inner.right(), ruler.top() - 4.0));
+    let rows = if (shown.is_some() || making) && inner.height() > 130.0 { stages.len() } else { 0 };
+    let parts = Parts::new(inner, rows);
+    settings::show(ui, parts.settings, view, desk, acts);
+    if parts.pitch.height() < 10.0 {
+        return;
+    }
 
-    let prompt = shown.and_then(|take| desk.prompts.get(&take.id).copied()).unwrap_or(view.prompt_seconds);
+    let prompt = shown.map(|take| take.prompt_seconds).filter(|seconds| *seconds > 0.0).unwrap_or(view.prompt_seconds);
     let total = match (progress, shown) {
         (Some(progress), _) => progress.total_seconds.unwrap_or_else(|| open_end(progress.seconds)),
         (None, Some(take)) if !making && take.seconds > 0.0 => take.seconds,
         _ => view.length_seconds.unwrap_or(20.0),
     };
-    if area.height() < 10.0 {
-        return;
-    }
-    let scale = Scale::new(area, prompt, total);
+    let scale = Scale::new(parts.sound.x_range(), prompt, total);
     let painter = ui.painter_at(rect);
-    let past = Rect::from_min_max(area.min, pos2(scale.seam - 5.0, area.bottom()));
-    let future = Rect::from_min_max(pos2(scale.seam + 5.0, area.top()), area.max);
-
-    let empty: &[(f32, f32)] = &[];
-    let prompt_wave = match shown {
-        Some(take) if !take.prompt.is_empty() => &take.prompt[..],
-        _ => &view.status.listening[..],
-    };
-    let continuation = shown.map_or(empty, |take| &take.continuation[..]);
-    let gain = gain_of(&[prompt_wave, continuation]);
-    let alive = shown.is_none_or(|take| take.playable);
-    let (blue, brass) = if alive {
-        (theme::SLATE, theme::BRASS)
-    } else {
-        (theme::dim(theme::SLATE, 0.4), theme::dim(theme::BRASS, 0.4))
-    };
-
-    // The middle line, then what is known of each side.
-    painter.hline(past.x_range(), area.center().y, Stroke::new(1.0, theme::LINE));
-    painter.hline(future.x_range(), area.center().y, Stroke::new(1.0, theme::LINE));
-    let recording = view.status.activity == Activity::Recording && making;
-    bars(&painter, past, prompt_wave, gain, |_| if recording { theme::dim(blue, 0.7) } else { blue });
-
     let made = match (progress, shown) {
         (Some(progress), _) => progress.seconds,
         (None, Some(take)) => take.seconds,
         _ => 0.0,
     };
-    let frontier = scale.x(made).max(future.left());
-    let here = shown.is_some_and(|take| view.status.playing == Some(take.id));
-    let playhead = view.position.filter(|_| here).map(|position| {
-        let position = if view.control(Key::Loop).on() && made > 0.0 && !making { position % made } else { position };
-        scale.x(position.min(made.max(0.0))).max(future.left())
-    });
-    let played = future.with_max_x(frontier);
-    bars(&painter, played, continuation, gain, |x| match playhead {
-        Some(head) if x > head => theme::dim(brass, 0.55),
-        _ => brass,
-    });
+    let made = if made.is_finite() { made.max(0.0) } else { 0.0 };
+    let head = playhead(view, shown, made, making, prompt);
 
-    seam(&painter, scale.seam, area);
-    rule(&painter, &scale, ruler);
+    ground(&painter, &parts, &scale, shown.is_some());
+    match shown {
+        Some(take) => sound(&painter, &parts, &scale, take, head, view, desk),
+        None => listening(&painter, &parts, &scale, making, view),
+    }
+    keyboard(&painter, parts.keyboard, shown, head);
+    seam(&painter, scale.seam, parts.sound);
+    rule(&painter, &scale, parts.ruler);
+    let future = Rect::from_x_y_ranges(scale.seam + SEAM..=parts.sound.right(), parts.sound.y_range());
     if making {
+        let frontier = scale.x(made);
         if let Some(progress) = progress {
-            painter.vline(frontier, area.y_range().shrink(area.height() * 0.08), Stroke::new(1.5, theme::BRASS_LIT));
+            painter.vline(frontier, parts.sound.y_range(), Stroke::new(1.5, theme::brass_lit()));
             waiting(&painter, future.with_min_x(frontier + 12.0), future, view, progress);
         } else {
             let text = match view.status.activity {
                 Activity::Recording => format!("Recording {}: play", seconds(view.prompt_seconds)),
                 _ => "Reading what you played…".into(),
             };
-            text_in(&painter, future, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::MUTED);
+            text_in(&painter, future, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::muted());
         }
     } else if shown.is_none() {
-        invitation(&painter, future, view);
+        invitation(ui, future, view, desk, acts);
     }
-    if let Some(x) = playhead {
-        painter.vline(x, area.y_range(), Stroke::new(1.5, theme::TEXT));
-        let head = vec![pos2(x - 5.0, area.top() - 1.0), pos2(x + 5.0, area.top() - 1.0), pos2(x, area.top() + 6.0)];
-        painter.add(Shape::convex_polygon(head, theme::TEXT, Stroke::NONE));
+    if let Some(head) = head {
+        let x = scale.x(head);
+        painter.vline(x, parts.sound.y_range(), Stroke::new(1.5, theme::text()));
+        let top = parts.sound.top();
+        let tip = vec![pos2(x - 5.0, top - 5.0), pos2(x + 5.0, top - 5.0), pos2(x, top + 2.0)];
+        painter.add(Shape::convex_polygon(tip, theme::text(), Stroke::NONE));
     }
+    for (row, id) in parts.ribbons.iter().zip(&stages) {
+        ribbon(ui, &painter, *row, &scale, id, shown, progress, making, desk);
+    }
+    touch(ui, &parts, &scale, future, shown, view, made, acts);
+}
 
-    for (row, id) in stages.iter().take(ribbons).enumerate() {
-        let y = inner.bottom() - (ribbons - row) as f32 * ribbon_height + 0.5 * ribbon_height + 2.0;
-        let line = Rect::from_min_max(pos2(inner.left(), y - 8.0), pos2(inner.right(), y + 8.0));
-        let (done, word) = match progress {
-            Some(progress) => {
-                let done = progress
-                    .stages
-                    .iter()
-                    .find(|stage| stage.id == *id)
-                    .map_or(0.0, |stage| stage_seconds(stage, progress));
-                (done, seconds(done))
-            }
-            None if making => (0.0, seconds(0.0)),
-            None => {
-                let index = ["semantic", "coarse", "fine"].iter().position(|known| known == id);
-                let temperature = shown.zip(index).map(|(take, index)| format!("{:.2}", take.temperatures[index]));
-                (shown.map_or(0.0, |take| take.seconds), temperature.unwrap_or_default())
-            }
-        };
-        ribbon(&painter, line, &scale, id, done, &word, alive);
-        let hint = if making {
-            format!("{}: {word} of music made by the {id} stage.", theme::stage_name(id))
-        } else {
-            format!("This take was made with {} at {word}.", theme::stage_name(id))
-        };
-        ui.interact(line, ui.scope_id().with(("ribbon", row)), Sense::hover()).on_hover_text(hint);
+/// Where the playhead is: seconds after the seam, negative in the prompt.
+fn playhead(view: &View<'_>, shown: Option<&TakeSummary>, made: f64, making: bool, prompt: f64) -> Option<f64> {
+    if let Some(position) = view.prompt_position {
+        return Some((position - prompt).min(-1e-6));
     }
-    ui.interact(past, ui.scope_id().with("past"), Sense::hover()).on_hover_text_at_pointer(match shown {
-        Some(_) => "What you played: the prompt of this take.",
-        None => "What you play, as it comes in.",
-    });
-    if let Some(take) = shown {
-        let hint = if take.playable {
-            "What Segue plays on. It belongs right after the bar line, in time."
-        } else {
-            "This take cannot be played until its pack is back."
-        };
-        ui.interact(future, ui.scope_id().with("future"), Sense::hover()).on_hover_text_at_pointer(hint);
+    let here = shown.is_some_and(|take| view.status.playing == Some(take.id));
+    let position = view.position.filter(|_| here)?;
+    let position = if view.control(Key::Loop).on() && made > 0.0 && !making { position % made } else { position };
+    Some(position.min(made))
+}
+
+/// Behind the sound.
+fn ground(painter: &Painter, parts: &Parts, scale: &Scale, octaves: bool) {
+    for part in [parts.pitch, parts.wave] {
+        for side in [part.with_max_x(scale.seam - SEAM), part.with_min_x(scale.seam + SEAM)] {
+            painter.rect_filled(side, 3.0, theme::well());
+        }
+    }
+    // Every C, as far as one looks for it.
+    let color = theme::well().lerp_to_gamma(theme::line(), 0.55);
+    if octaves {
+        for key in (3..KEYS).step_by(12) {
+            let y = key_y(parts.pitch.y_range(), key as f32);
+            painter.hline(parts.pitch.left()..=scale.seam - SEAM, y, Stroke::new(1.0, color));
+            painter.hline(scale.seam + SEAM..=parts.pitch.right(), y, Stroke::new(1.0, color));
+        }
     }
 }
 
-/// The line above: how much of the past, how much of the future, and when it comes in.
-fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
-    let painter = ui.painter().clone();
-    let narrow = rect.width() < 760.0;
-    let place = |x: f32, width: f32| Rect::from_min_size(pos2(x, rect.top()), vec2(width, rect.height()));
+/// The lower edge of a key.
+fn key_y(range: Rangef, key: f32) -> f32 {
+    range.max - range.span() * key / KEYS as f32
+}
 
-    let mode = view.control(Key::Mode);
-    let (word, _) = text_in(&painter, rect, Align2::LEFT_CENTER, "Prompt", theme::medium(BODY), theme::SLATE);
-    let room = place(word.right() + 10.0, if narrow { 158.0 } else { 164.0 });
-    choice(
-        ui,
-        room,
-        mode,
-        "Capture mode",
-        "What I just played: Segue continues the seconds before you press.\n\
-         Record, then continue: it records the seconds after you press, and continues those.",
-        acts,
-    );
-    let room = place(room.right() + 6.0, 58.0);
-    field(
-        ui,
-        room,
-        view.control(Key::Prompt),
-        "Prompt length",
-        "How much of your playing Segue hears as the beginning.",
-        desk,
-        acts,
-    );
+/// Spectrum and waveform of a take. What is yet to be heard is dimmer.
+fn sound(
+    painter: &Painter,
+    parts: &Parts,
+    scale: &Scale,
+    take: &TakeSummary,
+    head: Option<f64>,
+    view: &View<'_>,
+    desk: &mut Desk,
+) {
+    let spectrum = &take.spectrum;
+    let (seam, step) = (spectrum.seam(), spectrum.column_seconds());
+    let head_x = head.map(|head| scale.x(head));
+    let past = parts.pitch.with_max_x(scale.seam - SEAM);
+    let future = parts.pitch.with_min_x(scale.seam + SEAM);
+    let ahead = match theme::worn() {
+        theme::Look::Dark => Color32::from_white_alpha(128),
+        theme::Look::Light => Color32::from_white_alpha(150),
+    };
+    let time = |column: usize| {
+        let seconds = (column as f64 - seam as f64) * step;
+        if column == seam { scale.seam } else { scale.x(seconds) }
+    };
+    let mut side = |rect: Rect, columns: std::ops::Range<usize>, edge: f32, shade: Color32| {
+        // The seam itself is the end of one side and the beginning of the other.
+        let x = |column: usize| if column == seam { edge } else { time(column) };
+        desk.pictures.paint(
+            &painter.with_clip_rect(rect.intersect(painter.clip_rect())),
+            take,
+            columns,
+            rect.y_range(),
+            x,
+            shade,
+        );
+    };
+    let count = spectrum.len();
+    side(past, 0..seam.min(count), past.right(), Color32::WHITE);
+    match head_x.filter(|x| *x > future.left()) {
+        Some(x) => {
+            side(future.with_max_x(x), seam..count.max(seam), future.left(), Color32::WHITE);
+            side(future.with_min_x(x), seam..count.max(seam), future.left(), ahead);
+        }
+        None => side(future, seam..count.max(seam), future.left(), Color32::WHITE),
+    }
 
-    let play = |text: &str| width_of(&painter, text, theme::font(SMALL));
-    let loop_width = 34.0 + play("Loop");
-    let mut x = rect.right() - loop_width;
-    switch(
-        ui,
-        place(x, loop_width),
-        view.control(Key::Loop),
-        "Loop",
-        "Start the selected take over when it ends.",
-        acts,
-    );
-    let start_width = if narrow { 140.0 } else { 148.0 };
-    x -= start_width + 12.0;
-    choice(
-        ui,
-        place(x, start_width),
-        view.control(Key::Start),
-        "Start",
-        "When the continuation comes in. It always stays in time with your playing: if it comes in later, it comes in \
-         further along.",
-        acts,
-    );
-    x -= 58.0 + 6.0;
-    field(
-        ui,
-        place(x, 58.0),
-        view.control(Key::Length),
-        "Continuation length",
-        "How long Segue plays on. At the top: without end.",
-        desk,
-        acts,
-    );
-    let word = "Continuation";
-    x -= width_of(&painter, word, theme::medium(BODY)) + 10.0;
-    text_in(&painter, place(x, 200.0), Align2::LEFT_CENTER, word, theme::medium(BODY), theme::BRASS);
+    let gain = gain_of(&[&take.prompt, &take.continuation]);
+    let (blue, brass) = if take.playable { (theme::slate(), theme::brass()) } else { (theme::faint(), theme::faint()) };
+    let inset = |rect: Rect| rect.shrink2(vec2(0.0, 2.0));
+    bars(painter, inset(parts.wave.with_max_x(scale.seam - SEAM)), &take.prompt, gain, |_| blue);
+    let growing = view.growing(take.id);
+    let made = if growing { view.status.progress.as_ref().map_or(take.seconds, |p| p.seconds) } else { take.seconds };
+    let end = if made.is_finite() { scale.x(made.max(0.0)) } else { scale.right };
+    let played = parts.wave.with_min_x(scale.seam + SEAM).with_max_x(end);
+    bars(painter, inset(played), &take.continuation, gain, |x| match head_x {
+        Some(head) if x > head => theme::dim(brass, 0.5),
+        _ => brass,
+    });
+}
+
+/// What comes in, while there is no take: its waveform over the whole height.
+fn listening(painter: &Painter, parts: &Parts, scale: &Scale, making: bool, view: &View<'_>) {
+    let past = Rect::from_min_max(parts.sound.min, pos2(scale.seam - SEAM, parts.sound.bottom()));
+    painter.rect_filled(past, 3.0, theme::well());
+    painter.rect_filled(parts.sound.with_min_x(scale.seam + SEAM), 3.0, theme::well());
+    let wave = &view.status.listening;
+    let recording = view.status.activity == Activity::Recording && making;
+    let blue = if recording { theme::dim(theme::slate(), 0.7) } else { theme::slate() };
+    painter.hline(past.x_range(), past.center().y, Stroke::new(1.0, theme::line()));
+    bars(painter, past.shrink2(vec2(0.0, 6.0)), wave, gain_of(&[wave]), |_| blue);
+}
+
+/// The keys, lowest below. Those that sound under the playhead are lit.
+fn keyboard(painter: &Painter, rect: Rect, shown: Option<&TakeSummary>, head: Option<f64>) {
+    const BLACK: [bool; 12] = [false, true, false, false, true, false, true, false, false, true, false, true];
+    let dark = theme::worn() == theme::Look::Dark;
+    let (white, black) = if dark {
+        (theme::dim(theme::text(), 0.55), theme::well())
+    } else {
+        (Color32::WHITE, theme::dim(theme::text(), 0.8))
+    };
+    painter.rect_filled(rect, 2.0, white);
+    let y = |key: f32| key_y(rect.y_range(), key);
+    let row = |key: usize, width: f32| {
+        Rect::from_min_max(pos2(rect.left(), y(key as f32 + 1.0)), pos2(rect.left() + width, y(key as f32)))
+    };
+    for key in (0..KEYS).filter(|key| BLACK[key % 12]) {
+        painter.rect_filled(row(key, rect.width() * 0.62), 0.0, black);
+    }
+    // The gap between E and F, and between B and C, as on any keyboard.
+    for key in (0..KEYS).filter(|key| matches!(key % 12, 3 | 8)) {
+        painter.hline(rect.x_range(), y(key as f32), Stroke::new(0.7, theme::panel()));
+    }
+    let (Some(take), Some(head)) = (shown, head) else { return };
+    let spectrum = &take.spectrum;
+    let step = spectrum.column_seconds();
+    if spectrum.is_empty() || step <= 0.0 {
+        return;
+    }
+    let column = spectrum.seam() as f64 + (head / step).floor();
+    if column < 0.0 || column as usize >= spectrum.len() {
+        return;
+    }
+    let levels = &spectrum.column(column as usize)[..KEYS];
+    let loudest = levels.iter().copied().max().unwrap_or(0);
+    let color = if head < 0.0 { theme::slate() } else { theme::brass() };
+    for key in 0..KEYS {
+        let around = [key.saturating_sub(1), (key + 1).min(KEYS - 1)];
+        let peak = around.iter().all(|other| levels[*other] <= levels[key]);
+        if loudest > 70 && peak && levels[key] + SOUNDS > loudest {
+            painter.rect_filled(row(key, rect.width()).expand2(vec2(0.0, 0.5)), 0.0, color);
+        }
+    }
 }
 
 /// A bar line, thin and thick, as in a score.
 fn seam(painter: &Painter, x: f32, area: Rect) {
     let y = area.top() - 2.0..=area.bottom() + 2.0;
-    painter.vline(x - 2.5, y.clone(), Stroke::new(1.0, theme::TEXT));
-    painter.vline(x + 1.0, y, Stroke::new(3.0, theme::TEXT));
+    painter.vline(x - 2.5, y.clone(), Stroke::new(1.0, theme::text()));
+    painter.vline(x + 1.0, y, Stroke::new(3.0, theme::text()));
 }
 
 /// The seconds, on both sides.
@@ -303,11 +358,11 @@ fn rule(painter: &Painter, scale: &Scale, rect: Rect) {
             .unwrap_or(600.0)
     };
     let mark = |at: f64, text: String| {
-        let x = scale.x(at);
-        painter.vline(x, rect.top()..=rect.top() + 4.0, Stroke::new(1.0, theme::FAINT));
-        let galley = painter.layout_no_wrap(text, theme::font(SMALL), theme::MUTED);
+        let x = if at == 0.0 { scale.seam } else { scale.x(at) };
+        painter.vline(x, rect.top()..=rect.top() + 4.0, Stroke::new(1.0, theme::faint()));
+        let galley = painter.layout_no_wrap(text, theme::font(SMALL), theme::muted());
         let x = (x - galley.size().x / 2.0).clamp(scale.left, scale.right - galley.size().x);
-        painter.galley(pos2(x, rect.top() + 4.0), galley, theme::MUTED);
+        painter.galley(pos2(x, rect.top() + 3.0), galley, theme::muted());
     };
     let number = |at: f64, step: f64| if step < 1.0 { format!("{at:.1}") } else { format!("{at:.0}") };
     let step = nice(scale.prompt, scale.seam - scale.left);
@@ -325,26 +380,33 @@ fn rule(painter: &Painter, scale: &Scale, rect: Rect) {
     }
 }
 
-/// What to do first.
-fn invitation(painter: &Painter, rect: Rect, view: &View<'_>) {
+/// What to do first, and a way to hear it at once.
+fn invitation(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: &mut Acts) {
     let recording = view.control(Key::Mode).index() == 1;
+    let ready = view.ready();
+    let length = seconds(view.prompt_seconds);
     let (what, more) = match view.status.activity {
         Activity::Asleep => {
             ("Waiting for the host".to_owned(), "Segue wakes when the host starts its audio.".to_owned())
         }
-        Activity::Loading => ("Loading the model".to_owned(), "You can already play; Segue is listening.".to_owned()),
+        Activity::Loading => ("Loading the model…".to_owned(), "You can already play; Segue is listening.".to_owned()),
         Activity::Unable => {
             ("Segue cannot continue yet".to_owned(), "Your playing passes through unchanged.".to_owned())
         }
         _ if recording => (
             "Press Capture & Continue, then play".to_owned(),
-            format!("Segue records {}, then plays on, in time, on the same piano.", seconds(view.prompt_seconds)),
+            format!("Segue records {length}, then plays on, in time, on the same piano."),
+        ),
+        _ if desk.heard.is_none() => (
+            "Play something, then press Capture & Continue".to_owned(),
+            "Nothing is coming in yet: put Segue on a track with a piano, and play.".to_owned(),
         ),
         _ => (
             "Play something, then press Capture & Continue".to_owned(),
-            format!("Segue takes the last {} and plays on, in time, on the same piano.", seconds(view.prompt_seconds)),
+            format!("Segue takes the last {length} and plays on, in time, on the same piano."),
         ),
     };
+    let painter = ui.painter().clone();
     let lay = |text: String, font, color| {
         let mut job = egui::text::LayoutJob::single_section(text, egui::text::TextFormat::simple(font, color));
         job.wrap.max_width = rect.width() - 40.0;
@@ -352,16 +414,25 @@ fn invitation(painter: &Painter, rect: Rect, view: &View<'_>) {
         painter.layout_job(job)
     };
     let small = rect.height() < 84.0;
-    let what = lay(what, theme::medium(if small { 15.0 } else { 18.0 }), theme::TEXT);
-    let more = lay(if rect.height() < 60.0 { String::new() } else { more }, theme::font(BODY), theme::MUTED);
+    let what = lay(what, theme::medium(if small { 15.0 } else { 18.0 }), theme::text());
+    let more = lay(if rect.height() < 60.0 { String::new() } else { more }, theme::font(BODY), theme::muted());
+    let try_it = ready && rect.height() > 76.0;
     let gap = if more.is_empty() { 0.0 } else { 6.0 };
-    let height = what.size().y + gap + if more.is_empty() { 0.0 } else { more.size().y };
-    let back = Rect::from_center_size(rect.center(), vec2(what.size().x.max(more.size().x) + 28.0, height + 8.0));
-    painter.rect_filled(back.intersect(rect), 8.0, theme::PANEL);
+    let below = if more.is_empty() { 0.0 } else { more.size().y };
+    let height = what.size().y + gap + below + if try_it { 46.0 } else { 0.0 };
     let top = pos2(rect.center().x, rect.center().y - height / 2.0);
-    let below = top + vec2(0.0, what.size().y + gap);
-    painter.galley(top, what, theme::TEXT);
-    painter.galley(below, more, theme::MUTED);
+    let second = top + vec2(0.0, what.size().y + gap);
+    let third = second + vec2(0.0, below + 14.0);
+    painter.galley(top, what, theme::text());
+    painter.galley(second, more, theme::muted());
+    if try_it {
+        let place = Rect::from_min_size(third - vec2(58.0, 0.0), vec2(116.0, 32.0));
+        let mut child = ui.new_child(egui::UiBuilder::new().max_rect(place).id_salt("segue try"));
+        let hint = "Segue plays a short piece that is built in, and then goes on with it (T).";
+        if button(&mut child, "Try it", place.size(), false, hint) {
+            acts.send(Command::TryIt);
+        }
+    }
 }
 
 /// When it will be heard, in the part that is still to come.
@@ -381,23 +452,96 @@ fn waiting(painter: &Painter, ahead: Rect, future: Rect, view: &View<'_>, progre
     let width = width_of(painter, &text, theme::font(15.0)) + 20.0;
     let room = if ahead.width() > width + 10.0 { ahead } else { future };
     let back = Rect::from_center_size(room.center(), vec2(width, 26.0));
-    painter.rect_filled(back, 13.0, theme::RAISED);
-    text_in(painter, back, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::TEXT);
+    painter.rect_filled(back, 13.0, theme::raised());
+    text_in(painter, back, Align2::CENTER_CENTER, &text, theme::font(15.0), theme::text());
 }
 
 /// One stage: its name and how far it is, and a band that fills.
-fn ribbon(painter: &Painter, line: Rect, scale: &Scale, id: &str, done: f64, word: &str, alive: bool) {
-    let color = if alive { theme::stage_color(id) } else { theme::FAINT };
-    let track =
-        Rect::from_min_max(pos2(scale.seam + 5.0, line.center().y - 2.5), pos2(scale.right, line.center().y + 2.5));
-    painter.rect_filled(track, 2.5, theme::LINE);
-    let end = scale.x(done).min(track.right());
-    if end > track.left() + 1.0 && done > 0.0 {
-        painter.rect_filled(track.with_max_x(end), 2.5, color);
-    }
+#[allow(clippy::too_many_arguments)]
+fn ribbon(
+    ui: &mut Ui,
+    painter: &Painter,
+    line: Rect,
+    scale: &Scale,
+    id: &str,
+    shown: Option<&TakeSummary>,
+    progress: Option<&Progress>,
+    making: bool,
+    desk: &Desk,
+) {
+    let alive = shown.is_none_or(|take| take.playable);
+    let color = if alive { theme::stage_color(id) } else { theme::faint() };
+    let middle = line.center().y;
+    let track = Rect::from_min_max(pos2(scale.seam + SEAM, middle - 3.0), pos2(scale.right, middle + 3.0));
+    painter.rect_filled(track, 1.0, theme::well());
+    let known = shown.and_then(|take| desk.ribbons.of(take.id, id));
+    let covered = match known {
+        Some(ribbon) => {
+            ribbon.paint(painter, track, color, |seconds| scale.x(seconds));
+            ribbon.covers()
+        }
+        None if making || progress.is_some() => 0.0,
+        None => {
+            let end = shown.map_or(track.left(), |take| scale.x(take.seconds));
+            painter.rect_filled(track.with_max_x(end), 1.0, theme::dim(color, 0.6));
+            shown.map_or(0.0, |take| take.seconds)
+        }
+    };
+    let index = ["semantic", "coarse", "fine"].iter().position(|known| *known == id);
+    let temperature = shown.zip(index).map(|(take, index)| take.temperatures[index]);
+    let word = match temperature {
+        _ if making => seconds(covered),
+        Some(temperature) => format!("{temperature:.2}"),
+        None => String::new(),
+    };
     let label = Rect::from_min_max(pos2(line.left(), line.top()), pos2(scale.seam - 8.0, line.bottom()));
-    let value = Rect::from_min_max(pos2(label.right() - 50.0, label.top()), label.max);
-    text_in(painter, value, Align2::RIGHT_CENTER, word, theme::font(SMALL), theme::MUTED);
+    let value = Rect::from_min_max(pos2(label.right() - 44.0, label.top()), label.max);
+    text_in(painter, value, Align2::RIGHT_CENTER, &word, theme::font(SMALL), theme::muted());
     let name = Rect::from_min_max(label.min, pos2(value.left() - 2.0, label.bottom()));
     text_in(painter, name, Align2::RIGHT_CENTER, theme::stage_name(id), theme::font(SMALL), color);
+    let name = theme::stage_name(id);
+    let hint = match temperature {
+        _ if making => format!("{name}: {word} of music made by the {id} stage. Every sliver is a token."),
+        Some(_) => format!("{name}: this take was made at temperature {word} ({id} stage). Every sliver is a token."),
+        None => format!("{name}: the {id} stage."),
+    };
+    ui.interact(line, Id::unique(("segue ribbon", id)), Sense::hover()).on_hover_text(hint);
+}
+
+/// Tooltips, and a click that moves the playhead.
+#[allow(clippy::too_many_arguments)]
+fn touch(
+    ui: &mut Ui,
+    parts: &Parts,
+    scale: &Scale,
+    future: Rect,
+    shown: Option<&TakeSummary>,
+    view: &View<'_>,
+    made: f64,
+    acts: &mut Acts,
+) {
+    let past = Rect::from_min_max(parts.sound.min, pos2(scale.seam - SEAM, parts.sound.bottom()));
+    ui.interact(past, Id::unique("segue past"), Sense::hover()).on_hover_text_at_pointer(match shown {
+        Some(_) => "What you played: the prompt of this take. One row a key of the piano.",
+        None => "What you play, as it comes in.",
+    });
+    let keys = "The keys of the piano, A0 below. Those that sound under the playhead are lit.";
+    ui.interact(parts.keyboard, Id::unique("segue keyboard"), Sense::hover()).on_hover_text_at_pointer(keys);
+    let Some(take) = shown else { return };
+    if !take.playable {
+        let hint = "This take cannot be played until its pack is back.";
+        ui.interact(future, Id::unique("segue future"), Sense::hover()).on_hover_text_at_pointer(hint);
+        return;
+    }
+    let response = ui.interact(future, Id::unique("segue future"), Sense::click_and_drag());
+    let moved = response.clicked() || response.drag_stopped();
+    if moved && let Some(pointer) = response.interact_pointer_pos() {
+        let to = scale.seconds(pointer.x).min((made - 0.05).max(0.0));
+        if view.status.playing.is_none() {
+            acts.send(Command::Play);
+        }
+        acts.send(Command::Locate(to));
+    }
+    let hint = "What Segue plays on. Click to play from here.";
+    response.on_hover_text_at_pointer(hint);
 }

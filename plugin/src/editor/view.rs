@@ -1,10 +1,15 @@
 //! Everything the drawing code knows, as plain data, and everything it can ask for. No parameter, no host and no
 //! channel is in sight here, so every state can be drawn by a test.
 
+use super::export::{Draft, Files};
+use super::packs::Found;
+use super::pictures::Pictures;
+use super::preferences::Preferences;
+use super::ribbons::Ribbons;
+use super::toast::Toast;
 use segue_engine::command::Command;
 use segue_engine::status::{Activity, Status, TakeSummary};
 use segue_engine::take::TakeId;
-use std::collections::HashMap;
 use std::time::Instant;
 
 /// The parameters, by the part they have in the editor. [`Key::ALL`] is in this order.
@@ -25,10 +30,15 @@ pub(super) enum Key {
     Wet,
     Duck,
     TriggerNote,
+    PromptBars,
+    Snap,
+    Variations,
+    Duet,
+    DuetPause,
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Mode,
         Self::Prompt,
         Self::Length,
@@ -44,6 +54,11 @@ impl Key {
         Self::Wet,
         Self::Duck,
         Self::TriggerNote,
+        Self::PromptBars,
+        Self::Snap,
+        Self::Variations,
+        Self::Duet,
+        Self::DuetPause,
     ];
 }
 
@@ -81,11 +96,12 @@ pub(super) struct View<'a> {
     /// In the order of [`Key::ALL`].
     pub(super) controls: &'a [Control],
     pub(super) input_peak: f32,
-    pub(super) wet_peak: f32,
     /// Seconds since the playing take's start.
     pub(super) position: Option<f64>,
+    /// Seconds since the built-in prompt's start, while it is heard.
+    pub(super) prompt_position: Option<f64>,
     pub(super) underruns: u64,
-    /// The prompt length that is set.
+    /// The prompt length that a trigger would take.
     pub(super) prompt_seconds: f64,
     /// The continuation length that is set; `None` without end.
     pub(super) length_seconds: Option<f64>,
@@ -119,14 +135,17 @@ impl View<'_> {
     pub(super) fn growing(&self, id: TakeId) -> bool {
         self.status.generating == Some(id) && self.busy()
     }
-    /// Whether something on screen moves by itself.
-    pub(super) fn moving(&self) -> bool {
-        self.busy()
-            || self.status.activity == Activity::Loading
-            || self.status.playing.is_some()
-            || self.position.is_some()
-            || self.input_peak > 1e-3
-            || self.wet_peak > 1e-3
+    /// Whether a continuation could be asked for now.
+    pub(super) fn ready(&self) -> bool {
+        self.status.activity == Activity::Ready
+    }
+    /// The selected take, if it can be played and continued.
+    pub(super) fn playable(&self) -> Option<&TakeSummary> {
+        self.selected().filter(|take| take.playable)
+    }
+    /// Whether prompts are measured in bars now.
+    pub(super) fn in_bars(&self) -> bool {
+        self.control(Key::PromptBars).index() > 0 && self.status.host_time.bars
     }
 }
 
@@ -145,10 +164,21 @@ pub(super) enum Act {
     Capture,
     /// Play or stop the selected take.
     TogglePlay,
-    /// Write a take to the export folder.
-    Export(TakeId),
+    /// Ask for a folder, in the system's own dialog.
+    Choose(Purpose),
+    /// Remember other preferences.
+    Prefer(Preferences),
     /// Anything else.
     Send(Command),
+}
+
+/// What a folder is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Exports go there.
+    Export,
+    /// A pack is there.
+    Pack,
 }
 
 /// What the user asks for in this frame.
@@ -203,8 +233,11 @@ impl Needle {
 /// What the editor itself remembers between frames.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
+    pub(super) preferences: Preferences,
     pub(super) input: Needle,
     pub(super) wet: Needle,
+    /// When something was last coming in, egui's time.
+    pub(super) heard: Option<f64>,
     /// A value being typed.
     pub(super) entry: Option<(Key, String)>,
     /// A take being renamed.
@@ -213,8 +246,41 @@ pub(super) struct Desk {
     pub(super) pressed: bool,
     /// When the trigger was last pulled here, so that a double-click is not a cancel.
     pub(super) pulled: Option<Instant>,
-    /// The prompt length each take was made with, as far as this editor saw it begin.
-    pub(super) prompts: HashMap<TakeId, f64>,
+    /// The list of shortcuts is shown.
+    pub(super) help: bool,
+    /// An export being prepared.
+    pub(super) export: Option<Draft>,
+    /// The folder of a pack, being typed.
+    pub(super) pack_folder: String,
+    /// The packs that were found when the list was opened.
+    pub(super) packs: Option<Vec<Found>>,
+    /// What has just happened, and what can be done about it.
+    pub(super) toast: Option<Toast>,
+    /// The two takes that A/B goes between.
+    pub(super) pair: Option<(TakeId, TakeId)>,
+    /// The selected take of the last frame.
+    pub(super) selected: Option<TakeId>,
+    /// The files takes were exported to from here.
+    pub(super) files: Files,
+    /// The pictures of sound.
+    pub(super) pictures: Pictures,
+    /// The tokens of the takes that were made while this editor was open.
+    pub(super) ribbons: Ribbons,
+}
+
+impl Desk {
+    /// Whether the keyboard is writing something, or looking at something else than the page.
+    pub(super) fn occupied(&self) -> bool {
+        self.writing() || self.help || self.export.is_some()
+    }
+    /// Whether something is being typed.
+    pub(super) fn writing(&self) -> bool {
+        self.entry.is_some() || self.rename.is_some()
+    }
+    /// Says what has happened, for a while.
+    pub(super) fn tell(&mut self, toast: Toast) {
+        self.toast = Some(toast);
+    }
 }
 
 /// `3.2 s`

@@ -37,13 +37,13 @@ pub(super) fn text_in(
 
 /// The width of a line.
 pub(super) fn width_of(painter: &Painter, text: &str, font: FontId) -> f32 {
-    painter.layout_no_wrap(text.to_owned(), font, theme::TEXT).size().x
+    painter.layout_no_wrap(text.to_owned(), font, theme::text()).size().x
 }
 
 /// A ring around what the keyboard would act on.
 pub(super) fn focus_ring(ui: &Ui, response: &Response, rect: Rect, radius: f32) {
     if response.has_focus() {
-        ui.painter().rect_stroke(rect, radius, Stroke::new(1.5, theme::TEXT), StrokeKind::Outside);
+        ui.painter().rect_stroke(rect, radius, Stroke::new(1.5, theme::text()), StrokeKind::Outside);
     }
 }
 
@@ -183,7 +183,7 @@ pub(super) fn field(
         begin_entry(ui, control, desk);
     }
     let lit = response.hovered() || response.dragged();
-    ui.painter().rect_filled(rect, 5.0, if lit { theme::LIFTED } else { theme::RAISED });
+    ui.painter().rect_filled(rect, 5.0, if lit { theme::lifted() } else { theme::raised() });
     focus_ring(ui, &response, rect, 5.0);
     text_in(
         ui.painter(),
@@ -191,7 +191,7 @@ pub(super) fn field(
         Align2::CENTER_CENTER,
         &control.text,
         theme::font(BODY),
-        theme::TEXT,
+        theme::text(),
     );
     response.widget_info(|| egui::WidgetInfo::slider(true, f64::from(control.value), name));
     response
@@ -202,12 +202,12 @@ pub(super) fn field(
 /// A choice among a few words.
 pub(super) fn choice(ui: &mut Ui, rect: Rect, control: &Control, name: &str, hint: &str, acts: &mut Acts) {
     let response = ui.interact(rect, ui.scope_id().with(("choice", control.key)), Sense::click());
-    let fill = if response.hovered() { theme::LIFTED } else { theme::RAISED };
+    let fill = if response.hovered() { theme::lifted() } else { theme::raised() };
     ui.painter().rect_filled(rect, 5.0, fill);
     focus_ring(ui, &response, rect, 5.0);
     let inner = Rect::from_min_max(rect.min + vec2(8.0, 0.0), rect.max - vec2(20.0, 0.0));
-    text_in(ui.painter(), inner, Align2::LEFT_CENTER, &control.text, theme::font(BODY), theme::TEXT);
-    Icon::Chevron.paint(ui.painter(), pos2(rect.right() - 11.0, rect.center().y), 4.5, theme::MUTED);
+    text_in(ui.painter(), inner, Align2::LEFT_CENTER, &control.text, theme::font(BODY), theme::text());
+    Icon::Chevron.paint(ui.painter(), pos2(rect.right() - 11.0, rect.center().y), 4.5, theme::muted());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, format!("{name}: {}", control.text)));
     let response = response.on_hover_cursor(CursorIcon::PointingHand);
     let steps = control.steps.unwrap_or(0).max(1);
@@ -232,19 +232,19 @@ pub(super) fn switch(ui: &mut Ui, rect: Rect, control: &Control, name: &str, hin
     let track = Rect::from_center_size(pos2(rect.left() + 14.0, rect.center().y), vec2(26.0, 14.0));
     let on = ui.ctx().animate_bool_with_time(response.id, control.on(), 0.1);
     let lit = response.hovered();
-    let off_fill = if lit { theme::LIFTED } else { theme::RAISED };
+    let off_fill = if lit { theme::lifted() } else { theme::raised() };
     painter.rect(
         track,
         7.0,
-        off_fill.lerp_to_gamma(theme::dim(theme::BRASS, 0.55), on),
-        Stroke::new(1.0, theme::LINE),
+        off_fill.lerp_to_gamma(theme::dim(theme::brass(), 0.55), on),
+        Stroke::new(1.0, theme::line()),
         StrokeKind::Inside,
     );
     let knob = pos2(egui::lerp(track.left() + 7.0..=track.right() - 7.0, on), track.center().y);
-    painter.circle_filled(knob, 4.5, theme::MUTED.lerp_to_gamma(theme::TEXT, on));
+    painter.circle_filled(knob, 4.5, theme::muted().lerp_to_gamma(theme::text(), on));
     focus_ring(ui, &response, track, 7.0);
     let label = Rect::from_min_max(pos2(track.right() + 7.0, rect.top()), rect.max);
-    let color = if control.on() || lit { theme::TEXT } else { theme::MUTED };
+    let color = if control.on() || lit { theme::text() } else { theme::muted() };
     text_in(painter, label, Align2::LEFT_CENTER, name, theme::font(SMALL), color);
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::CheckBox, true, control.on(), name));
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(hint);
@@ -271,14 +271,14 @@ impl Fader<'_> {
             Align2::LEFT_CENTER,
             self.name,
             theme::font(SMALL),
-            theme::MUTED,
+            theme::muted(),
         );
         if !entry(ui, value, control, desk, acts) {
             let response = ui.interact(value, ui.scope_id().with(("value", control.key)), Sense::click());
             if response.clicked() {
                 begin_entry(ui, control, desk);
             }
-            let color = if response.hovered() { theme::BRASS_LIT } else { theme::TEXT };
+            let color = if response.hovered() { theme::brass_lit() } else { theme::text() };
             text_in(ui.painter(), value, Align2::RIGHT_CENTER, &control.text, theme::font(SMALL), color);
             response.on_hover_cursor(CursorIcon::Text).on_hover_text("Click to type a value.");
         }
@@ -287,12 +287,12 @@ impl Fader<'_> {
         gesture(ui, &response, control, Axis::Right, rect.width() - 8.0, acts);
         let painter = ui.painter();
         let track = Rect::from_center_size(slot.center(), vec2(slot.width(), 4.0));
-        painter.rect_filled(track, 2.0, theme::LINE);
+        painter.rect_filled(track, 2.0, theme::line());
         let x = egui::lerp(track.left() + 4.0..=track.right() - 4.0, control.value);
         painter.rect_filled(track.with_max_x(x), 2.0, theme::dim(self.color, 0.75));
         let lit = response.hovered() || response.dragged();
         let thumb = Rect::from_center_size(pos2(x, track.center().y), vec2(6.0, 14.0));
-        painter.rect_filled(thumb, 3.0, if lit { Color32::WHITE } else { theme::TEXT });
+        painter.rect_filled(thumb, 3.0, if lit { theme::brass_lit() } else { theme::text() });
         focus_ring(ui, &response, thumb, 3.0);
         let bar = Rect::from_min_size(pos2(rect.left(), slot.bottom() + 1.0), vec2(rect.width(), 3.0));
         meter(painter, bar, self.needle, self.color);
@@ -306,15 +306,15 @@ impl Fader<'_> {
 /// A level meter from −60 to +6 dB.
 pub(super) fn meter(painter: &Painter, rect: Rect, needle: Needle, color: Color32) {
     let radius = rect.height() / 2.0;
-    painter.rect_filled(rect, radius, theme::LINE);
+    painter.rect_filled(rect, radius, theme::line());
     let x = |level: f32| egui::lerp(rect.x_range().min..=rect.x_range().max, on_scale(level));
     if on_scale(needle.level) > 0.0 {
         let loud = needle.level > 1.0;
-        painter.rect_filled(rect.with_max_x(x(needle.level)), radius, if loud { theme::ALERT } else { color });
+        painter.rect_filled(rect.with_max_x(x(needle.level)), radius, if loud { theme::alert() } else { color });
     }
     if on_scale(needle.hold) > 0.0 {
         let mark = Rect::from_center_size(pos2(x(needle.hold), rect.center().y), vec2(2.0, rect.height()));
-        painter.rect_filled(mark.intersect(rect), 0.0, if needle.hold > 1.0 { theme::ALERT } else { theme::TEXT });
+        painter.rect_filled(mark.intersect(rect), 0.0, if needle.hold > 1.0 { theme::alert() } else { theme::text() });
     }
 }
 
@@ -334,17 +334,17 @@ impl Tile<'_> {
         let response = ui.interact(rect, ui.scope_id().with(("tile", self.hint)), sense);
         let painter = ui.painter();
         let over = self.enabled && response.hovered();
-        let fill = if response.is_pointer_button_down_on() && self.enabled { theme::LINE } else { theme::LIFTED };
-        painter.rect_filled(rect, 7.0, if over { fill } else { theme::RAISED });
+        let fill = if response.is_pointer_button_down_on() && self.enabled { theme::line() } else { theme::lifted() };
+        painter.rect_filled(rect, 7.0, if over { fill } else { theme::raised() });
         focus_ring(ui, &response, rect, 7.0);
         let color = match (self.enabled, self.lit) {
-            (false, _) => theme::FAINT,
-            (true, true) => theme::BRASS,
-            (true, false) => theme::TEXT,
+            (false, _) => theme::faint(),
+            (true, true) => theme::brass(),
+            (true, false) => theme::text(),
         };
         self.icon.paint(painter, rect.center_top() + vec2(0.0, rect.height() * 0.36), 7.0, color);
         let word = Rect::from_min_max(pos2(rect.left(), rect.bottom() - 19.0), rect.max - vec2(0.0, 3.0));
-        let color = if self.enabled { theme::MUTED } else { theme::FAINT };
+        let color = if self.enabled { theme::muted() } else { theme::faint() };
         text_in(painter, word, Align2::CENTER_CENTER, self.word, theme::font(SMALL), color);
         describe(&response, self.enabled, self.word);
         let clicked = response.clicked();
@@ -359,7 +359,7 @@ pub(super) fn icon_button(ui: &mut Ui, id: Id, center: Pos2, icon: Icon, color: 
     let rect = Rect::from_center_size(center, Vec2::splat(20.0));
     let response = ui.interact(rect, id, Sense::click());
     if response.hovered() {
-        ui.painter().rect_filled(rect, 5.0, theme::LIFTED);
+        ui.painter().rect_filled(rect, 5.0, theme::lifted());
     }
     focus_ring(ui, &response, rect, 5.0);
     icon.paint(ui.painter(), center, if icon == Icon::Cross { 4.5 } else { 6.5 }, color);
@@ -370,11 +370,11 @@ pub(super) fn icon_button(ui: &mut Ui, id: Id, center: Pos2, icon: Icon, color: 
 }
 
 /// Words to press.
-pub(super) fn link(ui: &mut Ui, rect: Rect, align: Align2, id: Id, text: &str, hint: &str) -> bool {
-    let galley = fitted(ui.painter(), text, theme::font(SMALL), Color32::PLACEHOLDER, rect.width());
+pub(super) fn link(ui: &mut Ui, rect: Rect, align: Align2, id: Id, text: &str, size: f32, hint: &str) -> bool {
+    let galley = fitted(ui.painter(), text, theme::font(size), Color32::PLACEHOLDER, rect.width());
     let place = align.align_size_within_rect(galley.size(), rect);
     let response = ui.interact(place.expand(2.0), id, Sense::click());
-    let color = if response.hovered() { theme::BRASS_LIT } else { theme::BRASS };
+    let color = if response.hovered() { theme::brass_lit() } else { theme::brass() };
     ui.painter().galley(place.min, galley, color);
     if response.hovered() {
         ui.painter().hline(place.x_range(), place.bottom(), Stroke::new(1.0, color));
@@ -384,4 +384,86 @@ pub(super) fn link(ui: &mut Ui, rect: Rect, align: Align2, id: Id, text: &str, h
     let clicked = response.clicked();
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(hint);
     clicked
+}
+
+/// A word on a plate, to press. The `first` choice has the accent.
+pub(super) fn button(ui: &mut Ui, text: &str, size: Vec2, first: bool, hint: &str) -> bool {
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    let lit = response.hovered();
+    let (fill, ink) = match (first, lit) {
+        (true, false) => (theme::accent(), theme::on_accent()),
+        (true, true) => (theme::accent_lit(), theme::on_accent()),
+        (false, false) => (theme::lifted(), theme::text()),
+        (false, true) => (theme::line(), theme::text()),
+    };
+    ui.painter().rect_filled(rect, 6.0, fill);
+    focus_ring(ui, &response, rect, 6.0);
+    let font = if first { theme::medium(BODY) } else { theme::font(BODY) };
+    text_in(ui.painter(), rect.shrink2(vec2(6.0, 0.0)), Align2::CENTER_CENTER, text, font, ink);
+    describe(&response, true, text);
+    let clicked = response.clicked();
+    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(hint);
+    clicked
+}
+
+/// One of a few words, side by side, each with its explanation.
+pub(super) fn segments<T: Copy + PartialEq>(ui: &mut Ui, name: &str, chosen: &mut T, options: &[(T, &str, &str)]) {
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 30.0), Sense::hover());
+    ui.painter().rect_filled(rect, 6.0, theme::paper());
+    let width = rect.width() / options.len().max(1) as f32;
+    for (index, (value, word, hint)) in options.iter().enumerate() {
+        let place = Rect::from_min_size(rect.min + vec2(index as f32 * width, 0.0), vec2(width, rect.height()));
+        let response = ui.interact(place, Id::unique(("segue segment", name, index)), Sense::click());
+        if response.clicked() {
+            *chosen = *value;
+        }
+        let on = *chosen == *value;
+        let plate = place.shrink(2.0);
+        if on {
+            ui.painter().rect_filled(plate, 5.0, theme::lifted());
+        }
+        focus_ring(ui, &response, plate, 5.0);
+        let color = if on || response.hovered() { theme::text() } else { theme::muted() };
+        let font = if on { theme::medium(BODY) } else { theme::font(BODY) };
+        text_in(ui.painter(), plate.shrink2(vec2(4.0, 0.0)), Align2::CENTER_CENTER, word, font, color);
+        response.widget_info(|| egui::WidgetInfo::selected(egui::Role::RadioButton, true, on, *word));
+        response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(*hint);
+    }
+}
+
+/// Points from one star to the next.
+pub(super) const STAR: f32 = 13.0;
+
+/// Five stars in a row that begins at `left`. Returns the number that was chosen: the one that is there already means
+/// none.
+pub(super) fn stars(ui: &mut Ui, id: Id, left: Pos2, stars: u8, open: bool) -> Option<u8> {
+    let mut chosen = None;
+    let row = Rect::from_min_size(left - vec2(0.0, 10.0), vec2(5.0 * STAR, 20.0));
+    let over = ui.rect_contains_pointer(row);
+    let at = ui.input(|input| input.pointer.hover_pos()).filter(|_| over);
+    let under = at.map(|pos| ((pos.x - row.left()) / STAR) as u8 + 1);
+    for star in 1..=5 {
+        let center = pos2(left.x + (f32::from(star) - 0.5) * STAR, left.y);
+        let response =
+            ui.interact(Rect::from_center_size(center, vec2(STAR, 20.0)), id.with(("star", star)), Sense::click());
+        let on = star <= stars;
+        let would = under.is_some_and(|under| star <= under);
+        if on || open || over {
+            let color = match (on, would) {
+                (true, _) => theme::brass(),
+                (false, true) => theme::muted(),
+                (false, false) => theme::faint(),
+            };
+            let icon = if on { Icon::StarFilled } else { Icon::Star };
+            icon.paint(ui.painter(), center, 5.0, color);
+        }
+        let word = if star == 1 { "1 star".to_owned() } else { format!("{star} stars") };
+        describe(&response, true, &word);
+        if response.clicked() {
+            chosen = Some(if stars == star { 0 } else { star });
+        }
+        let hint = if stars == star { format!("{word}. Again ({star}): none.") } else { format!("{word} ({star}).") };
+        response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(hint);
+    }
+    chosen
 }

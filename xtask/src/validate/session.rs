@@ -41,6 +41,9 @@ impl Dice {
     }
 }
 
+/// Samples, one vector per channel.
+pub type Sound = Vec<Vec<f32>>;
+
 /// Something that happens at a frame of the whole.
 #[derive(Debug, Clone, Copy)]
 pub enum Cue {
@@ -235,7 +238,7 @@ impl Session {
 
     /// Offline: a second and a half of chords, the trigger, two seconds of continuation: input and output. There is one
     /// more take in the state then.
-    pub fn make_take(&mut self, seed: u64, block: usize) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+    pub fn make_take(&mut self, seed: u64, block: usize) -> Result<(Sound, Sound)> {
         let rate = self.setup.rate;
         let trigger = (rate * 1.5) as usize + 17;
         let mut input = chords(rate, 1.5, self.setup.channels);

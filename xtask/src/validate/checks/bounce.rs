@@ -4,7 +4,7 @@ use super::hold;
 use crate::error::Result;
 use crate::validate::Setting;
 use crate::validate::plug::Setup;
-use crate::validate::session::{Cue, Session, chords, difference, sounds};
+use crate::validate::session::{Cue, Session, Sound, chords, difference, sounds};
 use std::time::{Duration, Instant};
 
 const BLOCK: usize = 256;
@@ -14,7 +14,7 @@ const BAR: u64 = 96_000;
 const NULL: f32 = 1e-6;
 
 /// A project: a bar of silence, a prompt, the trigger, the continuation from the next bar on.
-fn project(session: &mut Session) -> Result<(Vec<Vec<f32>>, Vec<(u64, Cue)>)> {
+fn project(session: &mut Session) -> Result<(Sound, Vec<(u64, Cue)>)> {
     let trigger = BAR + 60_000;
     let mut input: Vec<Vec<f32>> = vec![vec![0.0; BAR as usize]; 2];
     for (channel, sound) in input.iter_mut().zip(chords(48_000.0, 1.25, 2)) {
@@ -27,7 +27,7 @@ fn project(session: &mut Session) -> Result<(Vec<Vec<f32>>, Vec<(u64, Cue)>)> {
     Ok((input, cues))
 }
 
-fn render(setting: &Setting, offline: bool) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+fn render(setting: &Setting, offline: bool) -> Result<(Sound, Sound)> {
     let mut session = Session::open(setting)?;
     // A host that bounces has played before, in real time.
     session.activate(Setup::default())?;

@@ -106,7 +106,7 @@ pub fn damage(setting: &Setting) -> Result<String> {
         tried += 1;
     }
     let takes = project::takes(&good)?;
-    let later = edited(setting.format, &good, "\\\"version\\\":1", "\\\"version\\\":99");
+    let later = edited(setting.format, &good, "\\\"version\\\":", "\\\"version\\\":99");
     hold(later != good, || "the state names no version".into())?;
     session.instance.load(&later, usize::MAX)?;
     hold(session.takes()? == takes, || "takes of a later version replaced the ones there".into())?;

@@ -70,7 +70,7 @@ pub fn parameters(setting: &Setting) -> Result<String> {
             if setting.format == Format::Vst3 {
                 session.instance.set_inactive(param.id, param.at(dice.unit()))?;
             }
-            if looks % 64 == 0 {
+            if looks.is_multiple_of(64) {
                 session.instance.save(usize::MAX)?;
             }
             session.instance.pump();

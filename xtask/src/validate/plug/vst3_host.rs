@@ -341,6 +341,8 @@ struct Vst3Audio {
     rate: f64,
 }
 
+// The flags are signed where the compiler is Microsoft's.
+#[allow(clippy::unnecessary_cast)]
 fn context(t: &Transport, rate: f64, clock: u64) -> ProcessContext {
     // SAFETY: a plain C struct of numbers, for which all zeros is a valid value.
     let mut context: ProcessContext = unsafe { zeroed() };
