@@ -54,7 +54,10 @@ impl Project {
     #[must_use]
     pub fn save(&self) -> BTreeMap<String, String> {
         let mut fields = self.kept.lock().clone();
-        let Shelf { takes, selected, pack } = self.shelf.snapshot();
+        let shelf = self.shelf.snapshot();
+        #[cfg(feature = "defects")]
+        let shelf = crate::defects::saved(shelf);
+        let Shelf { takes, selected, pack } = shelf;
         let occupied = fields.contains_key(FIELD);
         if occupied && takes.is_empty() {
             return fields;

@@ -1,7 +1,7 @@
 //! A small CLAP host: loads the built plugin as any host would, plays a score into it block by block and keeps what
 //! comes out.
 
-mod handlers;
+pub(crate) mod handlers;
 pub mod score;
 pub mod song;
 #[cfg(all(unix, not(target_os = "macos")))]
