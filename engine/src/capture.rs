@@ -10,9 +10,10 @@
 
 use crate::duet::Pause;
 use crate::history::History;
+use crate::ring::ring;
 use crate::transport::Transport;
-use ringbuf::traits::{Consumer, Observer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
+use ringbuf::traits::{Consumer, Observer, Producer};
+use ringbuf::{HeapCons, HeapProd};
 use std::collections::VecDeque;
 
 /// Seconds of input the ring holds while the worker loads a pack or fills caches.
@@ -79,7 +80,7 @@ pub fn capture(sample_rate: u32) -> (CaptureInput, CaptureOutput) {
 /// [`capture`] with a ring of `frames` frames.
 #[must_use]
 pub fn with_capacity(sample_rate: u32, frames: usize) -> (CaptureInput, CaptureOutput) {
-    let (samples_in, samples_out) = HeapRb::new(frames.max(1) * 2).split();
+    let (samples_in, samples_out) = ring(frames.max(1) * 2);
     let (events_in, events_out) = rtrb::RingBuffer::new(EVENTS);
     (
         CaptureInput {

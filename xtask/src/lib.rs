@@ -20,4 +20,5 @@ pub mod runtime;
 pub mod spectrogram;
 pub mod stage;
 pub mod test;
+pub mod validate;
 pub mod wav;

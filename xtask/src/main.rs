@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use segue_xtask::{bench, bundle, check, demo, error::Result, install, render, runtime, test};
+use segue_xtask::{bench, bundle, check, demo, error::Result, install, render, runtime, test, validate};
 use std::process::ExitCode;
 
 /// Everything about Segue that a person runs.
@@ -19,6 +19,9 @@ enum Task {
     Bench(bench::Args),
     Runtime(runtime::Args),
     Test(test::Args),
+    Validate(validate::Args),
+    #[command(hide = true)]
+    ValidateOne(validate::run::One),
     #[command(hide = true)]
     HostCheck(check::Args),
     Bundle(bundle::Args),
@@ -58,6 +61,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Runtime(args) => runtime::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Test(args) => test::run(args),
+        Task::Validate(args) => validate::run(args),
+        Task::ValidateOne(args) => validate::run::one(args),
         Task::HostCheck(args) => check::run(args),
         Task::Bundle(args) => bundle::run(args),
         Task::Install(args) => install::run(args),

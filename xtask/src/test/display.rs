@@ -6,15 +6,15 @@ use std::process::{Child, Command, Stdio};
 
 /// An X server without a screen, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Display {
+pub(crate) struct Display {
     server: Option<Child>,
     /// `:7`, for DISPLAY.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 impl Display {
     /// Starts Xvfb on a display of its own choice. Where there is no X11, there is nothing to start.
-    pub(super) fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         if !cfg!(target_os = "linux") {
             return Ok(Self { server: None, name: String::new() });
         }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, one step after the other.
 
-mod display;
+pub(crate) mod display;
 mod packages;
 mod venv;
 
