@@ -8,10 +8,12 @@
 //! Frames since activation. If the worker is away for so long that the ring is full, samples are dropped, and counted
 //! in a [`Event::Gap`] that is queued *before* any later sample: the worker puts silence there, so frame numbers never shift.
 
+use crate::duet::Pause;
 use crate::history::History;
+use crate::ring::ring;
 use crate::transport::Transport;
-use ringbuf::traits::{Consumer, Observer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
+use ringbuf::traits::{Consumer, Observer, Producer};
+use ringbuf::{HeapCons, HeapProd};
 use std::collections::VecDeque;
 
 /// Seconds of input the ring holds while the worker loads a pack or fills caches.
@@ -46,6 +48,20 @@ pub enum Event {
         /// The frame.
         clock: u64,
     },
+    /// A duet's pianist has paused.
+    Paused {
+        /// The frame at which that was known.
+        clock: u64,
+        /// The frame on which the prompt ends, before `clock`.
+        end: u64,
+        /// The transport at `clock`.
+        transport: Transport,
+    },
+    /// A duet's pianist plays.
+    Onset {
+        /// The frame.
+        clock: u64,
+    },
     /// Samples that were dropped because the ring was full.
     Gap {
         /// The first frame lost.
@@ -64,7 +80,7 @@ pub fn capture(sample_rate: u32) -> (CaptureInput, CaptureOutput) {
 /// [`capture`] with a ring of `frames` frames.
 #[must_use]
 pub fn with_capacity(sample_rate: u32, frames: usize) -> (CaptureInput, CaptureOutput) {
-    let (samples_in, samples_out) = HeapRb::new(frames.max(1) * 2).split();
+    let (samples_in, samples_out) = ring(frames.max(1) * 2);
     let (events_in, events_out) = rtrb::RingBuffer::new(EVENTS);
     (
         CaptureInput {
@@ -154,6 +170,18 @@ impl CaptureInput {
     /// Stop playing.
     pub fn stop(&mut self) -> bool {
         self.send(Event::Stop { clock: self.clock })
+    }
+
+    /// A duet's pianist has paused within the block that is pushed next.
+    pub fn paused(&mut self, pause: Pause) -> bool {
+        let Pause { end, found: clock } = pause;
+        let transport = self.transport.map(|(at, news)| news.after(clock.saturating_sub(at), self.sample_rate));
+        self.send(Event::Paused { clock, end, transport: transport.unwrap_or_default() })
+    }
+
+    /// A duet's pianist has played a note within the block that is pushed next.
+    pub fn onset(&mut self, clock: u64) -> bool {
+        self.send(Event::Onset { clock })
     }
 
     /// Captures one block of any length: mono is duplicated, channels beyond two are ignored, and what is not a
@@ -252,6 +280,8 @@ impl CaptureOutput {
             Event::Trigger { clock, .. }
             | Event::Transport { clock, .. }
             | Event::Play { clock }
+            | Event::Paused { clock, .. }
+            | Event::Onset { clock }
             | Event::Stop { clock } => *clock,
             Event::Gap { .. } => 0,
         };

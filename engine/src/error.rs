@@ -86,7 +86,7 @@ impl Error {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::RuntimeMissing { .. } => {
-                "Put ONNX Runtime 1.24 or newer there (`cargo xtask install` does), or set SEGUE_RUNTIME to the path of the \
+                "Put ONNX Runtime 1.24 or newer there (“cargo xtask install” does), or set SEGUE_RUNTIME to the path of the \
                  library; then look again."
             }
             Self::RuntimeUnusable { .. } => {

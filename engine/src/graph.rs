@@ -30,7 +30,7 @@ impl std::fmt::Debug for Graph {
 impl Graph {
     /// Reads, checks the hash, and makes a session.
     pub(crate) fn load(pack: &Pack, name: &str, device: Device, threads: usize) -> Result<Self> {
-        let bytes = pack.read(name)?;
+        let bytes = pack.read_graph(name)?;
         let session = runtime::session(&bytes, device, threads).map_err(|reason| match device {
             Device::Cpu => Error::Inference { pack: pack.label(), graph: name.into(), reason },
             other => Error::Device { device: other.to_string(), reason },

@@ -26,6 +26,7 @@ pub mod pack;
 pub mod platform;
 pub mod playback;
 pub mod resample;
+mod ring;
 pub mod runtime;
 pub mod sampler;
 pub mod seam;

@@ -17,13 +17,14 @@ mod deck;
 mod voice;
 
 use crate::controls::AtomicF32;
+use crate::ring::ring;
 use crate::seam::Smoothed;
 use crate::status::Meters;
 use crate::take::TakeId;
 use crate::transport::{Grid, Transport};
 use deck::Deck;
-use ringbuf::traits::{Observer, Producer, Split};
-use ringbuf::{HeapProd, HeapRb};
+use ringbuf::HeapProd;
+use ringbuf::traits::{Observer, Producer};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -135,8 +136,8 @@ pub struct Mix {
 /// Makes both ends for a host rate in Hz.
 #[must_use]
 pub fn playback(sample_rate: u32, meters: Arc<Meters>) -> (PlaybackInput, PlaybackOutput) {
-    let ring = || HeapRb::new(sample_rate.max(1) as usize * RING_SECONDS * 2).split();
-    let ((in_a, out_a), (in_b, out_b)) = (ring(), ring());
+    let deck = || ring(sample_rate.max(1) as usize * RING_SECONDS * 2);
+    let ((in_a, out_a), (in_b, out_b)) = (deck(), deck());
     let (events_in, events_out) = rtrb::RingBuffer::new(EVENTS);
     let shared = Arc::new(Shared { due_from: AtomicU64::new(u64::MAX), ..Shared::default() });
     let output = PlaybackOutput {

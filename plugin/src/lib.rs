@@ -1,6 +1,8 @@
 //! Segue as a host sees it: a thin shell around `segue_engine`. `process` takes the input in, stamps the triggers, and
 //! mixes the continuation; everything else happens on the engine's worker.
 
+#[cfg(feature = "defects")]
+mod defects;
 pub mod editor;
 pub mod host;
 pub mod params;
@@ -36,6 +38,8 @@ impl std::fmt::Debug for Segue {
 
 impl Default for Segue {
     fn default() -> Self {
+        #[cfg(feature = "defects")]
+        defects::wake();
         let engine = Engine::spawn(EngineConfig { load: host::load_request(), ..EngineConfig::default() });
         Self {
             params: Arc::new(SegueParams::new(engine.shelf())),
@@ -88,6 +92,8 @@ impl Plugin for Segue {
     }
 
     fn filter_state(state: &mut PluginState) {
+        #[cfg(feature = "defects")]
+        defects::load(state);
         state::bring_up_to_date(state);
     }
 
@@ -117,6 +123,10 @@ impl Plugin for Segue {
     }
 
     fn reset(&mut self) {
+        #[cfg(feature = "defects")]
+        if defects::is("forgets-reset") {
+            return;
+        }
         if let Some((_, ends)) = &mut self.active {
             ends.playback.reset();
         }
@@ -133,6 +143,8 @@ impl Plugin for Segue {
         self.params.store(&self.controls);
         self.cues.send(&self.params, ends, activation.sample_rate, context);
         let channels = buffer.as_slice();
+        #[cfg(feature = "defects")]
+        defects::before(channels);
         host::sanitize(channels);
         match channels {
             [] => return ProcessStatus::Normal,
@@ -149,7 +161,16 @@ impl Plugin for Segue {
             host::wait(ends, clock, frames, mix.looping);
         }
         ends.playback.mix(channels, clock, &mix);
+        #[cfg(feature = "defects")]
+        defects::after(channels, self.meters.position.load(Relaxed) != u64::MAX, activation.offline);
         ProcessStatus::KeepAlive
+    }
+}
+
+#[cfg(feature = "defects")]
+impl Drop for Segue {
+    fn drop(&mut self) {
+        defects::end(&mut self.engine);
     }
 }
 

@@ -54,7 +54,10 @@ impl Project {
     #[must_use]
     pub fn save(&self) -> BTreeMap<String, String> {
         let mut fields = self.kept.lock().clone();
-        let Shelf { takes, selected, pack } = self.shelf.snapshot();
+        let shelf = self.shelf.snapshot();
+        #[cfg(feature = "defects")]
+        let shelf = crate::defects::saved(shelf);
+        let Shelf { takes, selected, pack } = shelf;
         let occupied = fields.contains_key(FIELD);
         if occupied && takes.is_empty() {
             return fields;
@@ -148,6 +151,9 @@ fn check(take: &Take) -> Result<(), &'static str> {
     let whole = |t: &Tokens| if t.codebooks == 0 { t.ids.is_empty() } else { t.ids.len().is_multiple_of(t.codebooks) };
     if !whole(&take.semantic) || !whole(&take.acoustic) {
         return Err("its tokens are incomplete");
+    }
+    if take.stars > 5 {
+        return Err("it has too many stars");
     }
     if !(8_000..=384_000).contains(&take.sample_rate) {
         return Err("its sample rate makes no sense");

@@ -44,11 +44,20 @@ pub fn clap_resources(clap: &Path) -> PathBuf {
 /// The CLAP as the tests want it: a debug build that aborts if `process` allocates. No resources beside it: the tests
 /// say by `SEGUE_RUNTIME` and `SEGUE_PACKS` what it may find.
 pub fn strict_clap() -> Result<PathBuf> {
+    debug_clap("strict", "assert-allocs")
+}
+
+/// The same with the seeded defects in it, each asleep until `SEGUE_DEFECT` names it.
+pub fn defective_clap() -> Result<PathBuf> {
+    debug_clap("defects", "assert-allocs,defects")
+}
+
+fn debug_clap(name: &str, features: &str) -> Result<PathBuf> {
     let mut cargo = Command::new(process::cargo());
-    cargo.current_dir(paths::root()).args(["build", "--quiet", "-p", "segue", "--lib", "--features", "assert-allocs"]);
+    cargo.current_dir(paths::root()).args(["build", "--quiet", "-p", "segue", "--lib", "--features", features]);
     process::openly(&mut cargo)?;
     let built = paths::target().join("debug").join(paths::plugin_library());
-    let clap = paths::target().join("strict/Segue.clap");
+    let clap = paths::target().join(name).join("Segue.clap");
     let library = paths::clap_library(&clap);
     let folder = library.parent().unwrap_or(&clap);
     std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;

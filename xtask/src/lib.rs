@@ -22,4 +22,5 @@ pub mod shots;
 pub mod spectrogram;
 pub mod stage;
 pub mod test;
+pub mod validate;
 pub mod wav;

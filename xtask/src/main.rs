@@ -3,7 +3,7 @@
 use clap::Parser;
 #[cfg(all(unix, not(target_os = "macos")))]
 use segue_xtask::shots;
-use segue_xtask::{bench, bundle, check, demo, error::Result, install, render, runtime, test};
+use segue_xtask::{bench, bundle, check, demo, error::Result, install, render, runtime, test, validate};
 use std::process::ExitCode;
 
 /// Everything about Segue that a person runs.
@@ -23,6 +23,9 @@ enum Task {
     Shots(shots::Args),
     Runtime(runtime::Args),
     Test(test::Args),
+    Validate(validate::Args),
+    #[command(hide = true)]
+    ValidateOne(validate::run::One),
     #[command(hide = true)]
     HostCheck(check::Args),
     Bundle(bundle::Args),
@@ -64,6 +67,8 @@ fn run(task: &Task) -> Result<()> {
         #[cfg(all(unix, not(target_os = "macos")))]
         Task::Shots(args) => shots::run(args),
         Task::Test(args) => test::run(args),
+        Task::Validate(args) => validate::run(args),
+        Task::ValidateOne(args) => validate::run::one(args),
         Task::HostCheck(args) => check::run(args),
         Task::Bundle(args) => bundle::run(args),
         Task::Install(args) => install::run(args),

@@ -39,6 +39,12 @@ pub fn packs() -> PathBuf {
     root().join("assets/packs")
 }
 
+/// The pack of random weights that tests use.
+#[must_use]
+pub fn test_pack() -> PathBuf {
+    root().join("assets/test/tiny-pack")
+}
+
 /// The recording `demo` plays if it is given none.
 #[must_use]
 pub fn default_prompt() -> PathBuf {
@@ -49,6 +55,22 @@ pub fn default_prompt() -> PathBuf {
 #[must_use]
 pub fn clap_library(clap: &Path) -> PathBuf {
     if cfg!(target_os = "macos") { clap.join("Contents/MacOS/Segue") } else { clap.to_path_buf() }
+}
+
+/// The library in a VST3 bundle; a bare library stays what it is.
+#[must_use]
+pub fn vst3_library(vst3: &Path) -> PathBuf {
+    if !vst3.is_dir() {
+        return vst3.to_path_buf();
+    }
+    let machine = std::env::consts::ARCH;
+    if cfg!(windows) {
+        vst3.join(format!("Contents/{machine}-win/Segue.vst3"))
+    } else if cfg!(target_os = "macos") {
+        vst3.join("Contents/MacOS/Segue")
+    } else {
+        vst3.join(format!("Contents/{machine}-linux/Segue.so"))
+    }
 }
 
 /// What cargo calls the plugin's library.

@@ -7,7 +7,8 @@ use crate::host::score::{Cue, Score};
 use crate::host::window::Editor;
 use crate::stage::RATE;
 use crate::test::{display, packages};
-use crate::{audio, bundle, paths, process, project, runtime, spectrogram};
+use crate::{audio, bundle, paths, process, project, runtime};
+use image::RgbImage;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -122,7 +123,7 @@ fn perform(session: Session, clap: &Path, file: &dyn Fn(&str) -> PathBuf) -> Res
 enum When {
     /// Seconds after the last.
     After(f64),
-    /// When so many takes are made.
+    /// When so many takes are made, to their end.
     Takes(usize),
 }
 
@@ -143,16 +144,19 @@ const TRIGGER: f64 = 8.0;
 const SCENE: (f64, f64) = (0.5, 0.3);
 const CARD: (f64, f64) = (0.33, 0.63);
 
+/// Seconds of continuation.
+const LENGTH: f64 = 16.0;
+
 /// A pianist's minute: three takes, stars, A/B, one of them playing, export.
 const PIECE: [(When, Scene); 11] = [
     (When::After(TRIGGER - 0.3), Scene::Picture("listening")),
-    (When::After(1.6), Scene::Picture("generating")),
+    (When::After(3.3), Scene::Picture("generating")),
     (When::Takes(3), Scene::Key('4')),
     (When::After(0.3), Scene::Click(CARD.0, CARD.1)),
     (When::After(0.3), Scene::Key('2')),
     (When::After(0.5), Scene::Key('a')),
-    (When::After(0.3), Scene::Click(SCENE.0, SCENE.1)),
-    (When::After(0.1), Scene::Point(1.0, 1.0)),
+    (When::After(0.5), Scene::Click(SCENE.0, SCENE.1)),
+    (When::After(0.6), Scene::Point(1.0, 1.0)),
     (When::After(2.0), Scene::Picture("playing")),
     (When::After(0.2), Scene::Key('e')),
     (When::After(0.8), Scene::Picture("export")),
@@ -163,7 +167,10 @@ impl When {
     fn has_come(self, host: &mut Host, frames: u64) -> Result<bool> {
         match self {
             Self::After(seconds) => Ok(frames as f64 >= seconds * f64::from(RATE)),
-            Self::Takes(count) => Ok(project::takes(&host.save()?)?.len() >= count),
+            Self::Takes(count) => {
+                let takes = project::takes(&host.save()?)?;
+                Ok(takes.len() >= count && takes.iter().all(|take| take.seconds() > LENGTH - 0.1))
+            }
         }
     }
 }
@@ -174,7 +181,7 @@ impl Scene {
         match self {
             Self::Picture(name) => {
                 let path = file(name);
-                spectrogram::save(&editor.picture()?, &path)?;
+                save(&editor.picture()?, &path)?;
                 println!("{} ({:.0} KB)", path.display(), paths::size(&path) as f64 / 1e3);
                 Ok(())
             }
@@ -188,17 +195,34 @@ impl Scene {
     }
 }
 
+/// Writes a picture with 256 colours of its own: a third of the size, and nobody sees it.
+fn save(picture: &RgbImage, path: &Path) -> Result<()> {
+    const COLOURS: usize = 256;
+    let failed = |e: png::EncodingError| Error::file(path, e);
+    let rgba: Vec<u8> = picture.pixels().flat_map(|p| [p[0], p[1], p[2], u8::MAX]).collect();
+    let colours = color_quant::NeuQuant::new(3, COLOURS, &rgba);
+    let indices: Vec<u8> = rgba.chunks_exact(4).map(|p| colours.index_of(p) as u8).collect();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+    }
+    let file = std::fs::File::create(path).map_err(|e| Error::file(path, e))?;
+    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), picture.width(), picture.height());
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(colours.color_map_rgb());
+    encoder.set_compression(png::Compression::High);
+    encoder.write_header().map_err(failed)?.write_image_data(&indices).map_err(failed)
+}
+
 /// What is played and pressed.
 fn score(host: &mut Host, session: Session) -> Result<Score> {
     let frame = |seconds: f64| (seconds * f64::from(RATE)) as u64;
     let mut score = Score {
         rate: RATE,
-        block: BLOCK,
-        real_time: true,
-        input: [Vec::new(), Vec::new()],
-        cues: Vec::new(),
+        blocks: vec![BLOCK],
         // Long enough for any machine; it is left when the last picture is taken.
         frames: frame(180.0),
+        ..Score::default()
     };
     if session != Session::Piece {
         return Ok(score);
@@ -209,13 +233,13 @@ fn score(host: &mut Host, session: Session) -> Result<Score> {
         let playing = plane.into_iter().take(frame(4.6) as usize);
         std::iter::repeat_n(0.0, silence).chain(playing).collect()
     });
-    for (name, text) in [("Seed", "1857"), ("Continuation length", "16 s"), ("Variations", "3")] {
+    for (name, text) in [("Seed", "1857"), ("Continuation length", &format!("{LENGTH} s")), ("Variations", "3")] {
         let value = host.value_of(name, text)?;
-        score.cues.push(Cue { frame: 0, param: host.param(name)?.id, value });
+        score.cues.push(Cue::param(0, host.param(name)?.id, value));
     }
     let capture = host.param("Capture & Continue")?.id;
     for (at, value) in [(TRIGGER, 1.0), (TRIGGER + 0.1, 0.0)] {
-        score.cues.push(Cue { frame: frame(at), param: capture, value });
+        score.cues.push(Cue::param(frame(at), capture, value));
     }
     Ok(score)
 }

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod manifest;
+pub mod onnx;
 
 use crate::error::{Error, Result};
 use crate::platform;
@@ -81,7 +82,7 @@ impl Pack {
                 if metadata.is_file() { format!("{} bytes", metadata.len()) } else { "not a plain file".into() };
             return Err(invalid(found, format!("a file of {} bytes", file.bytes)));
         }
-        let bytes = read_limited(&path, MAX_FILE_BYTES).map_err(|e| invalid(e, "a readable file".into()))?;
+        let bytes = read_limited(&path, file.bytes).map_err(|e| invalid(e, "a readable file".into()))?;
         let found = hex(&Sha256::digest(&bytes));
         if !found.eq_ignore_ascii_case(&file.sha256) {
             return Err(invalid(
@@ -90,6 +91,20 @@ impl Pack {
             ));
         }
         Ok(bytes)
+    }
+
+    /// [`Self::read`] of a graph, which must be whole in itself (see [`onnx`]).
+    ///
+    /// # Errors
+    /// Those of [`Self::read`], and what [`onnx::check`] complains of.
+    pub fn read_graph(&self, name: &str) -> Result<Vec<u8>> {
+        let bytes = self.read(name)?;
+        match onnx::check(&bytes) {
+            Ok(()) => Ok(bytes),
+            Err((found, expected)) => {
+                Err(Error::PackInvalid { pack: self.label(), file: name.into(), found, expected })
+            }
+        }
     }
 }
 
@@ -147,6 +162,11 @@ fn packs_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn read_limited(path: &Path, limit: u64) -> std::result::Result<Vec<u8>, String> {
+    // A named pipe would keep whoever opens it; a device has no end; a link may lead anywhere.
+    let metadata = std::fs::symlink_metadata(path).map_err(|e| e.to_string())?;
+    if !metadata.is_file() {
+        return Err("not a plain file".into());
+    }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;

@@ -31,6 +31,8 @@ mod watch;
 mod widgets;
 mod window;
 
+#[cfg(test)]
+pub(crate) use help::KEYS as SHORTCUTS;
 pub use window::{EditorWindow, WindowShape};
 
 use crate::params::SegueParams;

@@ -115,7 +115,7 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
             if !has {
                 continue;
             }
-            let text = format!("{:.2}", take.temperatures[2 - index]);
+            let text = short(take.temperatures[2 - index]);
             let place = last.with_max_x(right);
             let color = theme::stage_color(stage);
             let (drawn, _) = text_in(&painter, place, Align2::RIGHT_CENTER, &text, theme::font(SMALL), color);
@@ -125,7 +125,7 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     let facts = match (take.playable, making) {
         (false, _) => format!("{} · pack missing", seconds(take.seconds)),
         (true, true) => format!("{} …", seconds(take.seconds)),
-        (true, false) => format!("{} · #{}", seconds(take.seconds), take.seed),
+        (true, false) => format!("{} · #{}", seconds(take.seconds).replace(".0 s", " s"), take.seed),
     };
     let place = last.with_max_x(right - 4.0);
     text_in(&painter, place, Align2::LEFT_CENTER, &facts, theme::font(SMALL), alive(theme::muted()));
@@ -151,6 +151,12 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
             delete(desk, take, making, acts);
         }
     }
+}
+
+/// A temperature in as few characters as say it.
+fn short(temperature: f32) -> String {
+    let text = format!("{temperature:.2}");
+    text.strip_suffix('0').map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// Everything about a take, in words.

@@ -316,7 +316,7 @@ fn keyboard(painter: &Painter, rect: Rect, shown: Option<&TakeSummary>, head: Op
     } else {
         (Color32::WHITE, theme::dim(theme::text(), 0.8))
     };
-    painter.rect_filled(rect, 2.0, white);
+    painter.rect(rect, 2.0, white, Stroke::new(1.0, theme::line()), egui::StrokeKind::Outside);
     let small = rect.height() < 1.9 * KEYS as f32;
     let y = |key: f32| key_y(rect.y_range(), key);
     let row = |key: usize, width: f32| {

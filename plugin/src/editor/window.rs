@@ -144,6 +144,8 @@ impl std::fmt::Debug for Session {
 
 impl NiceEguiApp for Session {
     fn build(&mut self, ctx: egui::Context, gui: GuiContext, frame: &mut Frame) -> Result<(), HandlerError> {
+        #[cfg(feature = "defects")]
+        crate::defects::open();
         self.app.lock().opened(&ctx, gui, frame);
         Ok(())
     }

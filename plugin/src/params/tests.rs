@@ -128,7 +128,7 @@ fn what_can_be_off_or_endless_says_so() {
 fn nonsense_is_not_understood() {
     let p = table();
     for row in p.table() {
-        for words in ["", "loud", "NaN", "12 monkeys", "∞∞", "- 6 -", "1e999"] {
+        for words in ["", "loud", "NaN", "12 monkeys", "∞∞", "- 6 -", "1e999", "ሳC4"] {
             assert_eq!(row.param.value(words), None, "{} takes {words:?}", row.id);
         }
     }

@@ -88,7 +88,11 @@ pub(super) const DECIBELS: Text<f32> = Text {
 
 /// A seed; 0 is a new one each time.
 pub(super) const SEED: Text<i32> = Text {
-    show: |seed| if seed == 0 { "new".into() } else { seed.to_string() },
+    show: |seed| {
+        #[cfg(feature = "defects")]
+        let seed = crate::defects::seed(seed);
+        if seed == 0 { "new".into() } else { seed.to_string() }
+    },
     read: |typed| match typed {
         "new" | "off" | "none" | "random" | "auto" => Some(0),
         other => whole(other.trim_start_matches('#')).map(|n| n.clamp(0, 9999)),

@@ -1,18 +1,20 @@
 //! A small CLAP host: loads the built plugin as any host would, plays a score into it block by block and keeps what
 //! comes out.
 
-mod handlers;
+pub(crate) mod handlers;
 pub mod score;
+pub mod song;
 #[cfg(all(unix, not(target_os = "macos")))]
 pub mod window;
 
 use crate::error::{Error, Result};
 use crate::paths;
 use clack_extensions::params::{ParamInfoBuffer, PluginParams};
+use clack_extensions::render::{PluginRender, RenderMode};
 use clack_extensions::state::PluginState;
 use clack_host::prelude::*;
 use handlers::{Handlers, Main, Shared};
-use score::{Heard, Score};
+use score::{Heard, Pace, Score};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -162,11 +164,14 @@ impl Host {
 
     /// The same, until the score's end or until `meanwhile` answers `false`.
     pub fn perform_while(&mut self, score: &Score, mut meanwhile: impl FnMut(&mut Self, u64) -> bool) -> Result<Heard> {
-        let block = u32::try_from(score.block).map_err(Error::host)?;
+        let longest = score.blocks.iter().copied().max().ok_or_else(|| Error::host("a score without blocks"))?;
+        let render: PluginRender = self.extension("render")?;
+        let mode = if score.pace == Pace::Offline { RenderMode::Offline } else { RenderMode::Realtime };
+        render.set(&self.instance.plugin_handle(), mode).map_err(Error::host)?;
         let configuration = PluginAudioConfiguration {
             sample_rate: f64::from(score.rate),
             min_frames_count: 1,
-            max_frames_count: block,
+            max_frames_count: u32::try_from(longest).map_err(Error::host)?,
         };
         let stopped = self.instance.activate(|_, _| (), configuration).map_err(Error::host)?;
         let progress = score::Progress::default();

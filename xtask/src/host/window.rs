@@ -102,9 +102,13 @@ impl Editor {
 
     /// Presses and releases the key that writes this character unshifted (its keysym, as for all of Latin 1).
     pub fn key(&self, character: char) -> Result<()> {
-        self.connection
-            .set_input_focus(InputFocus::POINTER_ROOT, self.window, x11rb::CURRENT_TIME)
-            .map_err(Error::host)?;
+        // The innermost window is the one that listens.
+        let mut listener = self.window;
+        while let Some(child) = self.child(listener)? {
+            listener = child;
+        }
+        let focus = self.connection.set_input_focus(InputFocus::POINTER_ROOT, listener, x11rb::CURRENT_TIME);
+        focus.map_err(Error::host)?;
         let setup = self.connection.setup();
         let (first, last) = (setup.min_keycode, setup.max_keycode);
         let map = self.connection.get_keyboard_mapping(first, last - first + 1).map_err(Error::host)?;
@@ -117,6 +121,11 @@ impl Editor {
         let code = first + u8::try_from(row).map_err(Error::host)?;
         self.fake(KEY_PRESS_EVENT, code, 0, 0)?;
         self.fake(KEY_RELEASE_EVENT, code, 0, 0)
+    }
+
+    fn child(&self, window: Window) -> Result<Option<Window>> {
+        let tree = self.connection.query_tree(window).map_err(Error::host)?.reply().map_err(Error::host)?;
+        Ok(tree.children.first().copied())
     }
 
     /// An event as from a real mouse or keyboard.

@@ -1,0 +1,216 @@
+//! What a graph's bytes may say, looked at before ONNX Runtime sees them: a graph is one file and holds everything itself.
+//! ONNX lets a tensor lie in another file, by a path; a pack that says so could have any file of the user's machine read.
+//! And it lets nodes come from a library of custom operators; none is ever loaded.
+//!
+//! This walks the protobuf of `ModelProto` (onnx.proto3 of ONNX 1.16) as far as tensors and nodes and skips the rest.
+
+/// Graphs within graphs: what an exporter makes has a few; a file that was made to exhaust the stack has thousands.
+const MAX_DEPTH: usize = 32;
+
+/// Domains whose operators the runtime brings itself.
+const DOMAINS: [&[u8]; 5] = [b"", b"ai.onnx", b"ai.onnx.ml", b"com.microsoft", b"com.ms.internal.nhwc"];
+
+/// Checks one graph; the error is (found, expected).
+///
+/// # Errors
+/// Bytes that are no ONNX model, a tensor whose data lies elsewhere, a node of a custom operator.
+pub fn check(bytes: &[u8]) -> Result<(), (String, String)> {
+    let mut graphs = 0;
+    fields(bytes, &mut |number, value| match (number, value) {
+        (7, Value::Bytes(graph)) => {
+            graphs += 1;
+            self::graph(graph, 0)
+        }
+        // Functions: a graph of nodes by another name.
+        (25, Value::Bytes(function)) => fields(function, &mut |number, value| match (number, value) {
+            (7, Value::Bytes(node)) => self::node(node, 0),
+            _ => Ok(()),
+        }),
+        (20, _) => Err(complaint("training data in the graph", "a graph for inference")),
+        _ => Ok(()),
+    })?;
+    if graphs == 1 { Ok(()) } else { Err(malformed()) }
+}
+
+type Complaint = (String, String);
+
+fn complaint(found: impl Into<String>, expected: &str) -> Complaint {
+    (found.into(), expected.into())
+}
+
+fn malformed() -> Complaint {
+    complaint("bytes that are no ONNX model", "an ONNX model")
+}
+
+fn graph(bytes: &[u8], depth: usize) -> Result<(), Complaint> {
+    if depth > MAX_DEPTH {
+        return Err(complaint(format!("more than {MAX_DEPTH} graphs within graphs"), "a graph of reasonable depth"));
+    }
+    fields(bytes, &mut |number, value| match (number, value) {
+        (1, Value::Bytes(node)) => self::node(node, depth),
+        (5, Value::Bytes(tensor)) => self::tensor(tensor),
+        (15, Value::Bytes(sparse)) => self::sparse(sparse),
+        _ => Ok(()),
+    })
+}
+
+fn node(bytes: &[u8], depth: usize) -> Result<(), Complaint> {
+    fields(bytes, &mut |number, value| match (number, value) {
+        (7, Value::Bytes(domain)) if !DOMAINS.contains(&domain) => Err(complaint(
+            format!("an operator of {:?}", String::from_utf8_lossy(domain)),
+            "operators of ONNX or ONNX Runtime itself",
+        )),
+        (5, Value::Bytes(attribute)) => fields(attribute, &mut |number, value| match (number, value) {
+            (5 | 10, Value::Bytes(tensor)) => self::tensor(tensor),
+            (6 | 11, Value::Bytes(graph)) => self::graph(graph, depth + 1),
+            (22 | 23, Value::Bytes(sparse)) => self::sparse(sparse),
+            _ => Ok(()),
+        }),
+        _ => Ok(()),
+    })
+}
+
+fn sparse(bytes: &[u8]) -> Result<(), Complaint> {
+    fields(bytes, &mut |number, value| match (number, value) {
+        (1 | 2, Value::Bytes(tensor)) => self::tensor(tensor),
+        _ => Ok(()),
+    })
+}
+
+fn tensor(bytes: &[u8]) -> Result<(), Complaint> {
+    fields(bytes, &mut |number, value| match (number, value) {
+        // `external_data` at all, or a `data_location` that is not the default: which of them the runtime believes is
+        // its own affair.
+        (13, _) | (14, Value::Number(1..)) => {
+            Err(complaint("a tensor whose data lies in another file", "everything inside the graph's own file"))
+        }
+        _ => Ok(()),
+    })
+}
+
+/// A field's value: a number, or bytes.
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// Hands every field of a message to `see`.
+fn fields<'a>(
+    mut bytes: &'a [u8],
+    see: &mut dyn FnMut(u64, Value<'a>) -> Result<(), Complaint>,
+) -> Result<(), Complaint> {
+    while !bytes.is_empty() {
+        let tag = varint(&mut bytes)?;
+        let value = match tag & 7 {
+            0 => Value::Number(varint(&mut bytes)?),
+            1 => Value::Bytes(take(&mut bytes, 8)?),
+            2 => {
+                let length = usize::try_from(varint(&mut bytes)?).map_err(|_| malformed())?;
+                Value::Bytes(take(&mut bytes, length)?)
+            }
+            5 => Value::Bytes(take(&mut bytes, 4)?),
+            _ => return Err(malformed()),
+        };
+        see(tag >> 3, value)?;
+    }
+    Ok(())
+}
+
+fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], Complaint> {
+    let (taken, rest) = bytes.split_at_checked(length).ok_or_else(malformed)?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64, Complaint> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(malformed)?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(malformed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field of bytes.
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let tag = (u16::from(number) << 3) | 2;
+        let mut bytes = if tag < 128 { vec![tag as u8] } else { vec![(tag & 0x7f) as u8 | 0x80, (tag >> 7) as u8] };
+        let mut length = content.len();
+        while length >= 128 {
+            bytes.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        bytes.push(length as u8);
+        bytes.extend_from_slice(content);
+        bytes
+    }
+
+    fn found(model: &[u8]) -> String {
+        check(model).expect_err("refused").0
+    }
+
+    #[test]
+    fn the_graphs_that_ship_are_good() {
+        let packs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets");
+        let mut seen = 0;
+        for folder in ["packs/first", "test/tiny-pack"] {
+            for entry in std::fs::read_dir(packs.join(folder)).unwrap().flatten() {
+                if entry.path().extension().is_some_and(|x| x == "onnx") {
+                    assert_eq!(check(&std::fs::read(entry.path()).unwrap()), Ok(()), "{}", entry.path().display());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen >= 12);
+    }
+
+    #[test]
+    fn data_in_another_file_is_refused_wherever_it_is_said() {
+        let elsewhere = field(13, &[field(1, b"location"), field(2, b"/etc/passwd")].concat());
+        // `data_location = EXTERNAL` alone.
+        let located = [14 << 3, 1].to_vec();
+        for tensor in [elsewhere, located] {
+            let initializer = field(7, &field(5, &tensor));
+            let sparse = field(7, &field(15, &field(1, &tensor)));
+            let attribute = field(7, &field(1, &field(5, &field(5, &tensor))));
+            let tensors = field(7, &field(1, &field(5, &field(10, &tensor))));
+            let nested = field(7, &field(1, &field(5, &field(6, &field(5, &tensor)))));
+            let function = [field(7, &[]), field(25, &field(7, &field(5, &field(5, &tensor))))].concat();
+            for model in [initializer, sparse, attribute, tensors, nested, function] {
+                assert!(found(&model).contains("another file"), "{model:?}");
+            }
+        }
+        let inside = field(7, &field(5, &[14 << 3, 0]));
+        assert_eq!(check(&inside), Ok(()));
+    }
+
+    #[test]
+    fn custom_operators_depth_and_rubbish_are_refused() {
+        assert!(found(&field(7, &field(1, &field(7, b"evil.domain")))).contains("evil.domain"));
+        assert_eq!(check(&field(7, &field(1, &field(7, b"com.microsoft")))), Ok(()));
+        let mut deep = Vec::new();
+        for _ in 0..5000 {
+            deep = field(1, &field(5, &field(6, &deep)));
+        }
+        assert!(found(&field(7, &deep)).contains("within"));
+        for rubbish in [&b"not a model"[..], b"", &[0xff; 40], &[0x3a, 0x7f]] {
+            assert!(found(rubbish).contains("no ONNX model"), "{rubbish:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = check(&bytes);
+            let _ = check(&field(7, &bytes));
+        }
+    }
+}
