@@ -6,7 +6,7 @@ use super::widgets::{text_in, width_of};
 use egui::{Align2, Rect, Sense, Ui, pos2, vec2};
 
 /// A key and what it does, in the order of the card: two columns, read downwards.
-pub(crate) const KEYS: [(&str, &str); 21] = [
+pub(crate) const KEYS: [(&str, &str); 23] = [
     ("C  or  Enter", "Capture & Continue"),
     ("Esc", "Cancel what is being made"),
     ("Space", "Play or stop the selected take"),
@@ -14,6 +14,7 @@ pub(crate) const KEYS: [(&str, &str); 21] = [
     ("R", "Retry: the same prompt, another way"),
     ("F", "Further: go on from the take's end"),
     ("V", "Variations of the take"),
+    (",  .", "More like this, further away (Ideas)"),
     ("A", "A/B: the take before, same place"),
     ("D", "Duet on or off"),
     ("T", "Try it: a built-in prompt"),
@@ -26,6 +27,7 @@ pub(crate) const KEYS: [(&str, &str); 21] = [
     ("Ctrl Y", "Redo"),
     ("E", "Export"),
     ("Ctrl C", "Copy the take's file path"),
+    ("S", "Show the take's file in its folder"),
     ("Ctrl +  Ctrl −", "Larger or smaller"),
     ("?", "All keys on one card"),
 ];

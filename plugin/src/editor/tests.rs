@@ -12,6 +12,9 @@ use segue_engine::status::{
 use segue_engine::take::TakeId;
 use std::sync::Arc;
 
+mod engine;
+mod keys;
+
 fn wave(columns: usize) -> Waveform {
     (0..columns).map(|i| (-((i % 37) as f32) / 50.0, (i % 41) as f32 / 50.0)).collect()
 }
@@ -215,6 +218,22 @@ impl Bench {
         acts
     }
 
+    /// The pointer over what has this id.
+    fn hover(&mut self, id: egui::Id) -> Pos2 {
+        self.frame(vec![]);
+        let at = self.ctx.read_response(id).unwrap_or_else(|| panic!("{id:?} is not on screen")).rect.center();
+        self.frame(vec![Event::PointerMoved(at)]);
+        at
+    }
+
+    /// A click on what has this id.
+    fn click_on(&mut self, id: egui::Id) -> Vec<Act> {
+        let at = self.hover(id);
+        let mut acts = self.pointer(at, true);
+        acts.extend(self.pointer(at, false));
+        acts
+    }
+
     /// The middle of a text on screen.
     fn find(&mut self, wanted: &str) -> Pos2 {
         let (_, shapes) = self.frame(vec![]);
@@ -238,6 +257,29 @@ fn each_text(shape: &Shape, f: &mut impl FnMut(&egui::epaint::TextShape)) {
     }
 }
 
+/// Names of controls: there is always room for them.
+const NEVER_CUT: [&str; 19] = [
+    "Capture & Continue",
+    "Cancel",
+    "Prompt",
+    "Continuation",
+    "Loop",
+    "Play",
+    "Stop",
+    "Retry",
+    "Further",
+    "Export",
+    "Ideas",
+    "Touch",
+    "Detail",
+    "Variations",
+    "MIDI note",
+    "Duet",
+    "Mute input while playing",
+    "Input",
+    "nothing comes in",
+];
+
 #[test]
 fn every_state_is_drawn_inside_the_window_and_large_enough_to_read() {
     for (name, status) in states() {
@@ -254,6 +296,11 @@ fn every_state_is_drawn_inside_the_window_and_large_enough_to_read() {
                     assert!(
                         !seen.is_positive() || window.contains_rect(seen),
                         "{name} at {size:?}: {:?} at {place:?} leaves the window",
+                        text.galley.text()
+                    );
+                    assert!(
+                        !text.galley.elided || !NEVER_CUT.contains(&text.galley.text()),
+                        "{name} at {size:?}: {:?} is cut",
                         text.galley.text()
                     );
                     for section in &text.galley.job.sections {
