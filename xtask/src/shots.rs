@@ -9,6 +9,7 @@ use crate::stage::RATE;
 use crate::test::{display, packages};
 use crate::{audio, bundle, paths, process, project, runtime};
 use image::RgbImage;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -123,6 +124,8 @@ fn perform(session: Session, clap: &Path, file: &dyn Fn(&str) -> PathBuf) -> Res
 enum When {
     /// Seconds after the last.
     After(f64),
+    /// When so many seconds of the first take are made.
+    Making(f64),
     /// When so many takes are made, to their end.
     Takes(usize),
 }
@@ -150,16 +153,16 @@ const LENGTH: f64 = 16.0;
 /// A pianist's minute: three takes, stars, A/B, one of them playing, export.
 const PIECE: [(When, Scene); 11] = [
     (When::After(TRIGGER - 0.3), Scene::Picture("listening")),
-    (When::After(3.3), Scene::Picture("generating")),
+    (When::Making(5.0), Scene::Picture("generating")),
     (When::Takes(3), Scene::Key('4')),
-    (When::After(0.3), Scene::Click(CARD.0, CARD.1)),
-    (When::After(0.3), Scene::Key('2')),
-    (When::After(0.5), Scene::Key('a')),
-    (When::After(0.5), Scene::Click(SCENE.0, SCENE.1)),
-    (When::After(0.6), Scene::Point(1.0, 1.0)),
+    (When::After(1.0), Scene::Click(CARD.0, CARD.1)),
+    (When::After(1.0), Scene::Key('2')),
+    (When::After(1.0), Scene::Key('a')),
+    (When::After(1.0), Scene::Click(SCENE.0, SCENE.1)),
+    (When::After(1.0), Scene::Point(1.0, 1.0)),
     (When::After(2.0), Scene::Picture("playing")),
     (When::After(0.2), Scene::Key('e')),
-    (When::After(0.8), Scene::Picture("export")),
+    (When::After(1.5), Scene::Picture("export")),
 ];
 
 impl When {
@@ -167,6 +170,7 @@ impl When {
     fn has_come(self, host: &mut Host, frames: u64) -> Result<bool> {
         match self {
             Self::After(seconds) => Ok(frames as f64 >= seconds * f64::from(RATE)),
+            Self::Making(seconds) => Ok(project::takes(&host.save()?)?.iter().any(|take| take.seconds() >= seconds)),
             Self::Takes(count) => {
                 let takes = project::takes(&host.save()?)?;
                 Ok(takes.len() >= count && takes.iter().all(|take| take.seconds() > LENGTH - 0.1))
@@ -195,13 +199,28 @@ impl Scene {
     }
 }
 
-/// Writes a picture with 256 colours of its own: a third of the size, and nobody sees it.
+/// Writes a picture in 256 colours: the most frequent as they are, the others near enough. A third of the size.
 fn save(picture: &RgbImage, path: &Path) -> Result<()> {
     const COLOURS: usize = 256;
+    const EXACT: usize = 48;
     let failed = |e: png::EncodingError| Error::file(path, e);
-    let rgba: Vec<u8> = picture.pixels().flat_map(|p| [p[0], p[1], p[2], u8::MAX]).collect();
-    let colours = color_quant::NeuQuant::new(3, COLOURS, &rgba);
-    let indices: Vec<u8> = rgba.chunks_exact(4).map(|p| colours.index_of(p) as u8).collect();
+    let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
+    picture.pixels().for_each(|pixel| *counts.entry(pixel.0).or_default() += 1);
+    let mut colours: Vec<([u8; 3], usize)> = counts.into_iter().collect();
+    colours.sort_unstable_by_key(|(colour, count)| (std::cmp::Reverse(*count), *colour));
+    let mut palette: Vec<u8> = colours.iter().take(EXACT).flat_map(|(colour, _)| *colour).collect();
+    // Every other colour counts once: a green dot is not lost beside a spectrum.
+    let rare: Vec<u8> = colours.iter().skip(EXACT).flat_map(|([r, g, b], _)| [*r, *g, *b, u8::MAX]).collect();
+    if !rare.is_empty() {
+        palette.extend(color_quant::NeuQuant::new(1, COLOURS - EXACT, &rare).color_map_rgb());
+    }
+    let nearest = |colour: &[u8; 3]| {
+        let distance =
+            |entry: &[u8]| -> u32 { entry.iter().zip(colour).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum() };
+        palette.chunks_exact(3).enumerate().min_by_key(|(_, entry)| distance(entry)).map_or(0, |(index, _)| index as u8)
+    };
+    let index: HashMap<[u8; 3], u8> = colours.iter().map(|(colour, _)| (*colour, nearest(colour))).collect();
+    let indices: Vec<u8> = picture.pixels().map(|pixel| index[&pixel.0]).collect();
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
     }
@@ -209,7 +228,7 @@ fn save(picture: &RgbImage, path: &Path) -> Result<()> {
     let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), picture.width(), picture.height());
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(colours.color_map_rgb());
+    encoder.set_palette(palette);
     encoder.set_compression(png::Compression::High);
     encoder.write_header().map_err(failed)?.write_image_data(&indices).map_err(failed)
 }

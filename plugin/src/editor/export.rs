@@ -154,7 +154,7 @@ pub(super) fn show(ui: &Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
             let edit = TextEdit::singleline(&mut draft.folder)
                 .id(Id::unique("segue export folder"))
                 .font(theme::font(BODY))
-                .desired_width(ui.available_width() - 100.0)
+                .desired_width(ui.available_width() - 88.0 - ui.spacing().item_spacing.x)
                 .margin(vec2(8.0, 6.0));
             ui.add(edit).on_hover_text("Where the file goes. It is made if it is not there.");
             if button(ui, "Choose…", vec2(88.0, 28.0), false, "Choose the folder in a dialog.") {

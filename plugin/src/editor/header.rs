@@ -180,7 +180,8 @@ fn input(ui: &mut Ui, strip: Rect, level: Rect, view: &View<'_>, desk: &Desk) {
         ));
     }
     let now = ui.input(|input| input.time);
-    let quiet = desk.heard.is_none_or(|heard| now - heard > QUIET_AFTER);
+    // The needle falls first: words and meter say the same.
+    let quiet = desk.heard.is_none_or(|heard| now - heard > QUIET_AFTER) && desk.input.level <= SILENCE;
     let hold = desk.input.hold;
     let (text, color) = match (quiet, hold > SILENCE) {
         (false, true) if hold > 1.0 => (decibels(hold), theme::alert()),

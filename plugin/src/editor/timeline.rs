@@ -498,6 +498,11 @@ fn ribbon(
     let covered = match known {
         Some(ribbon) => {
             ribbon.paint(painter, track, color, |seconds| scale.x(seconds));
+            // The last tokens are made with the take: they were never seen on their way.
+            if let Some(take) = shown.filter(|take| !making && take.seconds > ribbon.covers()) {
+                let rest = track.with_min_x(scale.x(ribbon.covers())).with_max_x(scale.x(take.seconds));
+                painter.rect_filled(rest, 1.0, theme::dim(color, 0.45));
+            }
             ribbon.covers()
         }
         None if making || progress.is_some() => 0.0,
