@@ -191,7 +191,7 @@ impl Worker {
         let mut spectrum = SpectrumBuilder::new(pack.sample_rate, prompt.first().map_or(0, Vec::len));
         spectrum.push(&prompt);
         let id = self.takes.next_id();
-        let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Pushed(spectrum), sketch: false };
+        let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Pushed(Box::new(spectrum)), sketch: false };
         self.perform(id, &Prompt::Audio(prompt), drawn, role, seen)
     }
 

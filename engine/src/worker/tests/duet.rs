@@ -80,7 +80,7 @@ fn a_bounced_duet_begins_at_the_same_frame_whatever_the_blocks_are() {
 #[test]
 fn with_a_running_song_it_comes_in_on_the_bar() {
     let mut host = host(false, RATE);
-    host.song = Some(super::time::song);
+    host.song = Some(time::song);
     host.engine.controls.start.store(2, Relaxed);
     host.seconds(4.0);
     host.pace();
