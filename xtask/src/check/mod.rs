@@ -3,6 +3,7 @@
 
 mod align;
 mod bare;
+mod formats;
 mod plays;
 mod state;
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -47,6 +48,10 @@ pub enum Case {
     Meters,
     /// Save, close, open, play.
     State,
+    /// A project saved by the CLAP is the same in the VST3, and the other way round.
+    Formats,
+    /// A project with a hundred takes.
+    Hundred,
     /// Bytes that are no state change nothing.
     Garbage,
     /// Closed while it generates.
@@ -65,6 +70,8 @@ pub fn run(args: &Args) -> Result<()> {
         Case::Aligns => align::aligns(&args.clap),
         Case::Meters => align::meters(&args.clap),
         Case::State => state::reopens(&args.clap),
+        Case::Formats => formats::exchange(&args.clap),
+        Case::Hundred => formats::hundred(&args.clap),
         Case::Garbage => state::garbage(&args.clap),
         Case::Leaves => plays::leaves(&args.clap),
         #[cfg(all(unix, not(target_os = "macos")))]
