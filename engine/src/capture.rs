@@ -8,6 +8,7 @@
 //! Frames since activation. If the worker is away for so long that the ring is full, samples are dropped, and counted
 //! in a [`Event::Gap`] that is queued *before* any later sample: the worker puts silence there, so frame numbers never shift.
 
+use crate::duet::Pause;
 use crate::history::History;
 use crate::ring::ring;
 use crate::transport::Transport;
@@ -44,6 +45,20 @@ pub enum Event {
     },
     /// Stop playing.
     Stop {
+        /// The frame.
+        clock: u64,
+    },
+    /// A duet's pianist has paused.
+    Paused {
+        /// The frame at which that was known.
+        clock: u64,
+        /// The frame on which the prompt ends, before `clock`.
+        end: u64,
+        /// The transport at `clock`.
+        transport: Transport,
+    },
+    /// A duet's pianist plays.
+    Onset {
         /// The frame.
         clock: u64,
     },
@@ -157,6 +172,18 @@ impl CaptureInput {
         self.send(Event::Stop { clock: self.clock })
     }
 
+    /// A duet's pianist has paused within the block that is pushed next.
+    pub fn paused(&mut self, pause: Pause) -> bool {
+        let Pause { end, found: clock } = pause;
+        let transport = self.transport.map(|(at, news)| news.after(clock.saturating_sub(at), self.sample_rate));
+        self.send(Event::Paused { clock, end, transport: transport.unwrap_or_default() })
+    }
+
+    /// A duet's pianist has played a note within the block that is pushed next.
+    pub fn onset(&mut self, clock: u64) -> bool {
+        self.send(Event::Onset { clock })
+    }
+
     /// Captures one block of any length: mono is duplicated, channels beyond two are ignored, and what is not a
     /// finite number becomes silence. Advances the clock by the block's length.
     pub fn push_block(&mut self, channels: &[&[f32]]) {
@@ -253,6 +280,8 @@ impl CaptureOutput {
             Event::Trigger { clock, .. }
             | Event::Transport { clock, .. }
             | Event::Play { clock }
+            | Event::Paused { clock, .. }
+            | Event::Onset { clock }
             | Event::Stop { clock } => *clock,
             Event::Gap { .. } => 0,
         };

@@ -1,7 +1,7 @@
 //! The duet's ear: when the pianist plays, pauses, and plays again. Audio thread, real-time safe.
 //!
-//! Every 10 ms the level of the input and of its first difference (which favours attacks over what rings) are taken.
-//! An **onset** is a rise of the latter out of what rings. It is **quiet** when the level has fallen far below the recent
+//! Every 10 ms the level of the input and of a few bands of it is taken. An **onset** is a rise of one of the bands out of
+//! what rings: a new note is often no louder than the chord it joins, but seldom in all bands. It is **quiet** when the level has fallen far below the recent
 //! loudness, with hysteresis: a held chord is not quiet until it has decayed. Where noise keeps the level from falling
 //! that far, what stays even is quiet too. A pause is a time of quiet without an onset; a lifted pedal counts as quiet
 //! from the lift on.
@@ -22,6 +22,8 @@ const FLOOR: f32 = -60.0;
 const RISE: f32 = 6.0;
 const RISE_HOPS: usize = 5;
 const OVER_MEAN: f32 = 3.0;
+/// All bands together rise by at least so many dB: narrow ones waver in noise.
+const RISE_OF_ALL: f32 = 1.0;
 const MEAN_HOPS: usize = 30;
 /// And is not softer than this below the recent loudness.
 const SOFTEST: f32 = 40.0;
@@ -34,6 +36,10 @@ const EVEN: f32 = 2.0;
 const ENOUGH_SECONDS: u32 = 1;
 /// The prompt ends at most this long after the last onset: the rest of a chord's decay tells nothing.
 const RINGING_SECONDS: u32 = 1;
+/// Centres of the bands in Hz, an octave apart: a piano's notes and their attacks, below most hiss.
+const BANDS: [f32; 5] = [220.0, 440.0, 880.0, 1_760.0, 3_520.0];
+/// One octave wide.
+const BAND_Q: f32 = 1.414;
 /// Softer than any signal.
 const NOTHING: f32 = -120.0;
 
@@ -42,8 +48,17 @@ const NOTHING: f32 = -120.0;
 pub struct Heard {
     /// The frame of an onset (of the last one, if there was more than one).
     pub onset: Option<u64>,
-    /// The pianist has paused: the frame on which the prompt ends.
-    pub pause: Option<u64>,
+    /// The pianist has paused.
+    pub pause: Option<Pause>,
+}
+
+/// A pause, long enough to play on in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// The frame on which the prompt ends.
+    pub end: u64,
+    /// The frame at which that was known.
+    pub found: u64,
 }
 
 /// Listens to the input. Audio thread; all methods are real-time safe.
@@ -51,13 +66,14 @@ pub struct Heard {
 pub struct Listener {
     hop: u32,
     sample_rate: u32,
-    /// The hop being filled: frames, and energies of the signal and of its difference.
+    /// The hop being filled: frames, and energies of the signal and of its bands.
     fill: u32,
-    energy: [f64; 2],
-    last: f32,
-    /// Levels of the past hops in dB, of the signal and of its difference; a ring.
+    energy: f64,
+    band_energy: [f64; BANDS.len()],
+    bands: [Bandpass; BANDS.len()],
+    /// Levels of the past hops in dB, of the signal and of its bands; rings.
     level: [f32; PAST],
-    bright: [f32; PAST],
+    band_level: [[f32; MEAN_HOPS]; BANDS.len()],
     hops: u64,
     /// Recent loudness in dB.
     loud: f32,
@@ -80,10 +96,11 @@ impl Listener {
             hop: (sample_rate / HOPS).max(1),
             sample_rate,
             fill: 0,
-            energy: [0.0; 2],
-            last: 0.0,
+            energy: 0.0,
+            band_energy: [0.0; BANDS.len()],
+            bands: BANDS.map(|hz| Bandpass::new(hz, sample_rate)),
             level: [NOTHING; PAST],
-            bright: [NOTHING; PAST],
+            band_level: [[NOTHING; MEAN_HOPS]; BANDS.len()],
             hops: 0,
             loud: FLOOR,
             quiet: true,
@@ -120,10 +137,11 @@ impl Listener {
         for (n, (l, r)) in left.iter().zip(right).enumerate() {
             let x = (l + r) * 0.5;
             let x = if x.is_finite() { x } else { 0.0 };
-            let d = x - self.last;
-            self.last = x;
-            self.energy[0] += f64::from(x * x);
-            self.energy[1] += f64::from(d * d);
+            self.energy += f64::from(x * x);
+            for (energy, band) in self.band_energy.iter_mut().zip(&mut self.bands) {
+                let y = band.push(x);
+                *energy += f64::from(y * y);
+            }
             self.fill += 1;
             if self.fill == self.hop {
                 self.end_hop(clock + n as u64 + 1, pause, &mut heard);
@@ -134,11 +152,18 @@ impl Listener {
 
     fn end_hop(&mut self, end: u64, pause: f32, heard: &mut Heard) {
         let begin = end - u64::from(self.hop);
-        let [level, bright] = self.energy.map(|e| 10.0 * ((e / f64::from(self.hop)) as f32).max(1e-12).log10());
-        (self.fill, self.energy) = (0, [0.0; 2]);
-        let onset = self.is_onset(level, bright);
-        let at = (self.hops % PAST as u64) as usize;
-        (self.level[at], self.bright[at]) = (level, bright);
+        let decibels = |e: f64| 10.0 * ((e / f64::from(self.hop)) as f32).max(1e-12).log10();
+        let (level, bands) = (decibels(self.energy), self.band_energy.map(decibels));
+        (self.fill, self.energy, self.band_energy) = (0, 0.0, [0.0; BANDS.len()]);
+        let before =
+            (1..=RISE_HOPS as u64).map(|back| self.level[((self.hops + PAST as u64 - back) % PAST as u64) as usize]);
+        let onset = level >= FLOOR.max(self.loud - SOFTEST)
+            && level >= before.fold(f32::INFINITY, f32::min) + RISE_OF_ALL
+            && (0..BANDS.len()).any(|b| self.has_risen(b, bands[b]));
+        self.level[(self.hops % PAST as u64) as usize] = level;
+        for (past, level) in self.band_level.iter_mut().zip(bands) {
+            past[(self.hops % MEAN_HOPS as u64) as usize] = level;
+        }
         self.hops += 1;
         self.since_onset = self.since_onset.saturating_add(1);
         if level >= self.loud {
@@ -150,7 +175,10 @@ impl Listener {
             if self.since_onset > ATTACK {
                 heard.onset = Some(begin);
                 self.last_onset = Some(begin);
-                self.first_onset.get_or_insert(begin);
+                // After a rest that no pause came of (a knock, a note tried), playing begins anew.
+                let rested =
+                    self.quiet_since.is_some_and(|since| begin.saturating_sub(since) > u64::from(self.sample_rate));
+                self.first_onset = self.first_onset.filter(|_| !rested).or(Some(begin));
             }
             self.since_onset = 0;
             (self.quiet, self.quiet_since) = (false, None);
@@ -164,6 +192,10 @@ impl Listener {
             self.quiet = true;
             self.quiet_since.get_or_insert(begin);
         }
+        if self.first_onset == self.last_onset && self.spread() < EVEN {
+            // Something was switched on, and hums.
+            self.first_onset = None;
+        }
         self.left = None;
         if let (Some(since), Some(first), Some(last)) = (self.quiet_since, self.first_onset, self.last_onset)
             && since.saturating_sub(first) >= u64::from(ENOUGH_SECONDS * self.sample_rate)
@@ -172,39 +204,70 @@ impl Listener {
             if left > 0.0 {
                 self.left = Some(left);
             } else {
-                heard.pause = Some(since.min(last + u64::from(RINGING_SECONDS * self.sample_rate)));
+                let prompt_end = since.min(last + u64::from(RINGING_SECONDS * self.sample_rate));
+                heard.pause = Some(Pause { end: prompt_end, found: end });
                 self.first_onset = None;
             }
         }
     }
 
-    /// Levels of the latest hops, newest first.
-    fn latest<'a>(&self, ring: &'a [f32; PAST]) -> impl Iterator<Item = f32> + 'a {
-        let (next, known) = (self.hops, (self.hops as usize).min(PAST));
-        (1..=known as u64).map(move |back| ring[((next - back) % PAST as u64) as usize])
-    }
-
-    fn is_onset(&self, level: f32, bright: f32) -> bool {
+    /// Whether a band that is now at `level` dB has just come out of what rings.
+    fn has_risen(&self, band: usize, level: f32) -> bool {
+        // A band far below the whole is its leakage.
         if level < FLOOR.max(self.loud - SOFTEST) {
             return false;
         }
-        let softest = self.latest(&self.bright).take(RISE_HOPS).fold(f32::INFINITY, f32::min);
-        let (sum, count) = self.latest(&self.bright).take(MEAN_HOPS).fold((0.0, 0.0), |(sum, n), b| (sum + b, n + 1.0));
-        let mean = if count > 0.0 { sum / count } else { NOTHING };
-        bright >= softest.min(200.0) + RISE && bright >= mean + OVER_MEAN
+        let past = &self.band_level[band];
+        let latest = (1..=RISE_HOPS as u64)
+            .map(|back| past[((self.hops + MEAN_HOPS as u64 - back) % MEAN_HOPS as u64) as usize]);
+        let softest = latest.fold(f32::INFINITY, f32::min);
+        let mean = past.iter().sum::<f32>() / past.len() as f32;
+        level >= softest + RISE && level >= mean + OVER_MEAN
     }
 
+    /// Far below the recent loudness, and as loud as ever: noise, not a piano.
     fn is_even(&self, level: f32) -> bool {
-        if self.hops < PAST as u64 || level > self.loud - NOISE_BELOW {
-            return false;
+        level <= self.loud - NOISE_BELOW && self.spread() < EVEN
+    }
+
+    /// Between the loudest and the softest tenth of a second of the past, in dB (tenths, so that noise does not look
+    /// uneven).
+    fn spread(&self) -> f32 {
+        if self.hops < PAST as u64 {
+            return f32::INFINITY;
         }
-        // Tenths of a second, so that noise does not look uneven.
         let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
         for tenth in self.level.chunks(10) {
             let mean = tenth.iter().sum::<f32>() / tenth.len() as f32;
             (low, high) = (low.min(mean), high.max(mean));
         }
-        high - low < EVEN
+        high - low
+    }
+}
+
+/// A bandpass of two poles with a gain of one at its centre (R. Bristow-Johnson's cookbook; transposed direct form II).
+#[derive(Debug, Clone, Copy)]
+struct Bandpass {
+    b0: f32,
+    a1: f32,
+    a2: f32,
+    state: [f32; 2],
+}
+
+impl Bandpass {
+    fn new(hz: f32, sample_rate: u32) -> Self {
+        // At very low rates the upper bands are one: just below half the rate.
+        let w = std::f32::consts::TAU * (hz / sample_rate.max(1) as f32).min(0.45);
+        let alpha = w.sin() / (2.0 * BAND_Q);
+        let a0 = 1.0 + alpha;
+        Self { b0: alpha / a0, a1: -2.0 * w.cos() / a0, a2: (1.0 - alpha) / a0, state: [0.0; 2] }
+    }
+
+    fn push(&mut self, x: f32) -> f32 {
+        let y = self.b0 * x + self.state[0];
+        self.state[0] = self.state[1] - self.a1 * y;
+        self.state[1] = -self.b0 * x - self.a2 * y;
+        y
     }
 }
 

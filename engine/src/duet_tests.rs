@@ -64,7 +64,7 @@ fn listen(audio: &[f32], rate: u32, pause: f32, lift: Option<f32>) -> (Vec<f32>,
         let heard = listener.push(block, block, clock, pause);
         clock += block.len() as u64;
         onsets.extend(heard.onset.map(seconds));
-        pauses.extend(heard.pause.map(|end| (seconds(clock), seconds(end))));
+        pauses.extend(heard.pause.map(|pause| (seconds(pause.found), seconds(pause.end))));
     }
     (onsets, pauses)
 }

@@ -305,7 +305,7 @@ mod tests {
     fn the_seam_lies_between_two_columns_and_growing_changes_nothing() {
         let audio = [sine(24_000, 440.0, 1.0, 0.1), sine(24_000, 220.0, 3.0, 0.3)].concat();
         let mut whole = SpectrumBuilder::new(24_000, 24_000);
-        whole.push(&[audio.clone()]);
+        whole.push(std::slice::from_ref(&audio));
         whole.finish();
         let whole = whole.spectrum();
         assert_eq!(whole.seam(), 47);

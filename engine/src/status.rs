@@ -222,6 +222,8 @@ pub struct Meters {
     pub underruns: AtomicU64,
     /// The sample clock at the end of the last block.
     pub clock: AtomicU64,
+    /// Seconds until a duet plays on; infinite while no pause runs.
+    pub duet_left: AtomicF32,
 }
 
 impl Default for Meters {
@@ -233,6 +235,7 @@ impl Default for Meters {
             prompt_position: AtomicU64::new(u64::MAX),
             underruns: AtomicU64::new(0),
             clock: AtomicU64::new(0),
+            duet_left: AtomicF32::new(f32::INFINITY),
         }
     }
 }

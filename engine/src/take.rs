@@ -65,8 +65,7 @@ pub struct Take {
     pub id: TakeId,
     /// What the user sees.
     pub name: String,
-    /// 0–5. Projects of format 1 have `kept` instead: kept is five.
-    #[serde(default, alias = "kept", deserialize_with = "stars")]
+    /// 0–5.
     pub stars: u8,
     /// The take it goes on from. It may be gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,19 +85,6 @@ pub struct Take {
     /// Factor by which decoded audio is multiplied for each host channel (undoes the prompt's level normalisation
     /// and restores its balance).
     pub gain: [f32; 2],
-}
-
-fn stars<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Stored {
-        Kept(bool),
-        Stars(u8),
-    }
-    Ok(match Stored::deserialize(deserializer)? {
-        Stored::Kept(kept) => 5 * u8::from(kept),
-        Stored::Stars(stars) => stars.min(5),
-    })
 }
 
 impl Take {

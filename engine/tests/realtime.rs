@@ -1,6 +1,7 @@
 //! The audio thread's path allocates nothing, in any state. Counted by the allocator itself.
 
 use segue_engine::capture::capture;
+use segue_engine::duet::Listener;
 use segue_engine::playback::{Cue, Mix, Start, playback};
 use segue_engine::status::Meters;
 use segue_engine::take::TakeId;
@@ -60,6 +61,7 @@ fn no_allocation_in_any_state() {
     for frames in [1_usize, 64, 512, 16_384] {
         let meters = Arc::new(Meters::default());
         let (mut capture, mut heard) = capture(48_000);
+        let mut ear = Listener::new(48_000);
         let (mut feed, mut playback) = playback(48_000, Arc::clone(&meters));
         let audio: Vec<f32> = (0..96_000).map(|n| (n as f32 * 0.01).sin()).collect();
         let (mut left, mut right) = (vec![0.1_f32; frames], vec![0.1_f32; frames]);
@@ -93,6 +95,10 @@ fn no_allocation_in_any_state() {
                         playback.transport(clock, transport);
                         capture.play();
                         capture.stop();
+                    }
+                    let heard = ear.push(&left, &right, clock, 0.3);
+                    if heard.onset.is_some() {
+                        ear.pedal_lifted(clock);
                     }
                     capture.push_block(&[&left, &right]);
                     let _ = playback.ready(capture.sent(), clock, frames, false);

@@ -152,6 +152,9 @@ fn check(take: &Take) -> Result<(), &'static str> {
     if !whole(&take.semantic) || !whole(&take.acoustic) {
         return Err("its tokens are incomplete");
     }
+    if take.stars > 5 {
+        return Err("it has too many stars");
+    }
     if !(8_000..=384_000).contains(&take.sample_rate) {
         return Err("its sample rate makes no sense");
     }

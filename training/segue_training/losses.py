@@ -14,7 +14,7 @@ SAMPLE_RATE = 48000
 RESOLUTIONS = ((8192, 160), (2048, 80), (512, 24))
 SIDE_RESOLUTIONS = ((4096, 128), (1024, 40))
 SIDE_WEIGHT = 0.5
-FLOOR = 1e-4
+FLOOR = 2e-5
 TRANSFORM_HOP = 960
 TRANSFORM_BINS = 480
 """Phase is asked for below 12 kHz; above, the magnitudes alone matter."""

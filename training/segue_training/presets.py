@@ -67,6 +67,15 @@ PRESETS = {
         semantic_cardinality=1024,
         context=512,
     ),
+    "second": _chain(
+        "second",
+        "Second wind",
+        temporal=TransformerShape(256, layers=6, heads=4, head_dim=64, dropout=0.0),
+        depth=TransformerShape(256, layers=2, heads=4, head_dim=64, dropout=0.0),
+        fine=ParallelConfig(given=4, codebooks=8, cardinality=1024, candidates=64, width=128, blocks=3),
+        semantic_cardinality=1024,
+        context=512,
+    ),
     "tiny": _chain(
         "tiny",
         "Tiny",

@@ -12,7 +12,7 @@ from segue_training.quantize import ship_stage
 from segue_training.stage_graph import export
 from segue_training.stages import AutoregressiveConfig, ParallelConfig, build
 from segue_training.token_data import Crops, Excerpt, Shards, condition_window, write_shard
-from segue_training.train_stage import Trainer
+from segue_training.train_stage import Trainer, begin_with_blocks
 from segue_training.transformer import TransformerShape
 
 from .test_stage_graph import Cached
@@ -105,6 +105,18 @@ def test_a_run_resumes_where_it_stopped(tmp_path):
     run(again, crops, 2)
     assert again.progress.steps == 7
     assert checkpoint.load(path).stage().config == SEMANTIC
+
+
+def test_blocks_of_other_tokens_are_a_beginning_and_embeddings_are_not(tmp_path):
+    old = Trainer("semantic", SEMANTIC, 1.0, tmp_path / "old.pt")
+    old.save()
+    new = Trainer("semantic", SEMANTIC, 1.0, tmp_path / "new.pt", blocks_from=tmp_path / "old.pt")
+    before, after = old.model.state_dict(), new.model.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert {"temporal.blocks.0.qkv.weight", "temporal.blocks.0.down.weight"} <= same
+    assert not {"heads", "embedding.table"} & same
+    with pytest.raises(ValueError, match="same size"):
+        begin_with_blocks(new.model, {})
 
 
 def test_training_from_a_cache_that_grows_ends_by_the_clock(tmp_path):

@@ -159,11 +159,10 @@ pub fn replay(host: &mut Host, length: f64) -> Result<[Vec<f32>; 2]> {
     let press = u64::from(RATE) * 5;
     let score = Score {
         rate: RATE,
-        block: BLOCK,
-        real_time: true,
-        input: [Vec::new(), Vec::new()],
-        cues: vec![Cue { frame: press, param: play, value: 1.0 }],
+        blocks: vec![BLOCK],
+        cues: vec![Cue::param(press, play, 1.0)],
         frames: press + ((length + 2.0) * f64::from(RATE)) as u64,
+        ..Score::default()
     };
     Ok(host.perform(&score, |_, _| {})?.planes)
 }

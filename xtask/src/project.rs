@@ -12,8 +12,7 @@ const FORMATS: std::ops::RangeInclusive<u64> = 1..=2;
 pub fn takes(state: &[u8]) -> Result<Vec<Take>> {
     let wrong = |e: serde_json::Error| Error::host(format!("the saved state is not what it should be: {e}"));
     // The framework writes JSON, in which each persisted field is JSON in a string.
-    let state = state.iter().position(|b| *b == b'{').map_or(state, |at| &state[at..]);
-    let state: Value = serde_json::Deserializer::from_slice(state)
+    let state: Value = serde_json::Deserializer::from_slice(json(state))
         .into_iter()
         .next()
         .ok_or_else(|| Error::host("the saved state is empty"))?
@@ -42,5 +41,29 @@ fn document(text: &str) -> Result<Vec<Take>> {
             serde_json::from_value(takes.clone()).map_err(wrong)
         }
         (version, _) => Err(Error::host(format!("the saved takes are of format {version:?}"))),
+    }
+}
+
+/// A state without what its format puts around it: a CLAP's begins with the length of the rest, a VST3's does not.
+#[must_use]
+pub fn json(state: &[u8]) -> &[u8] {
+    match state.split_first_chunk::<8>() {
+        Some((length, rest)) if u64::from_le_bytes(*length) == rest.len() as u64 => rest,
+        _ => state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_looks_like_a_brace_is_none() {
+        let text = format!("{:<123}", r#"{"fields":{"takes":"null"}}"#);
+        let clap = [&123_u64.to_le_bytes(), text.as_bytes()].concat();
+        assert_eq!(clap[0], b'{');
+        assert_eq!(takes(&clap).expect("a state"), []);
+        assert_eq!(takes(text.as_bytes()).expect("a state"), []);
+        assert!(takes(b"nothing of the kind").is_err());
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::host::Host;
-use crate::host::score::{Cue, Heard, Score};
+use crate::host::score::{Cue, Heard, Pace, Score};
 use crate::{listen, project};
 use std::time::Instant;
 
@@ -86,12 +86,13 @@ impl Plan {
         let length = host.param("Continuation length")?.id;
         let seed_value = host.value_of("Seed", &self.seed.to_string())?;
         let length_value = host.value_of("Continuation length", &format!("{} s", self.length))?;
-        let at = |frame: usize, param, value| Cue { frame: frame as u64, param, value };
+        let at = |frame: usize, param, value| Cue::param(frame as u64, param, value);
         let score = Score {
             rate: RATE,
-            block: self.block,
-            real_time: self.real_time,
+            blocks: vec![self.block],
+            pace: if self.real_time { Pace::RealTime } else { Pace::Fast },
             input: input.clone(),
+            song: None,
             cues: vec![
                 at(0, seed, seed_value),
                 at(0, length, length_value),

@@ -92,6 +92,21 @@ fn the_seed_decides() {
     check("seeds", &[]);
 }
 
+/// A pack that makes noise at once: where samples belong does not depend on what they are.
+fn tiny() -> String {
+    segue_xtask::paths::root().join("assets/test/tiny-pack").to_string_lossy().into_owned()
+}
+
+#[test]
+fn it_comes_in_on_the_bar_line_and_where_it_belongs_to_the_sample() {
+    check("aligns", &[("SEGUE_PACKS", &tiny())]);
+}
+
+#[test]
+fn bars_follow_the_meter_while_parameters_are_automated() {
+    check("meters", &[("SEGUE_PACKS", &tiny())]);
+}
+
 #[test]
 fn a_reopened_project_plays_the_same() {
     check("state", &[]);

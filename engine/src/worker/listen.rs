@@ -8,6 +8,7 @@ use super::source::Prompt;
 use crate::capture::Event;
 use crate::continuation::Sampling;
 use crate::controls::{CaptureMode, StartMode};
+use crate::duet::Pause;
 use crate::error::Result;
 use crate::playback::Start;
 use crate::spectrum::SpectrumBuilder;
@@ -22,6 +23,13 @@ const SILENCE_RMS: f32 = 0.001;
 /// Bars at a slow tempo are cut here: the history is half a minute long, and no stage remembers more.
 const MAX_PROMPT_SECONDS: u64 = 24;
 
+/// Where a prompt ends, and the frame from which the wait for the continuation counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) end: u64,
+    pub(super) now: u64,
+}
+
 impl Worker {
     /// Takes in what has been played, and answers what has happened.
     pub(super) fn listen(&mut self) {
@@ -34,6 +42,8 @@ impl Worker {
                 Event::Transport { clock, transport } => self.transport(clock, transport),
                 Event::Play { clock } => self.play_selected(Some(clock)),
                 Event::Stop { .. } => self.stop_playing(),
+                Event::Paused { clock, end, transport } => self.paused(Pause { end, found: clock }, transport),
+                Event::Onset { .. } => self.onset(),
                 Event::Gap { .. } => continue,
             }
             if let Some(live) = &mut self.live {
@@ -86,7 +96,7 @@ impl Worker {
                 let at_end = transport.before(clock - end, live_rate(self));
                 let frames = self.prompt_frames(end);
                 self.continue_from(
-                    end,
+                    Moment { end, now: end },
                     frames,
                     Role::heard(Place::InTime { origin: end, transport: at_end }, transport.tempo),
                 );
@@ -107,7 +117,7 @@ impl Worker {
         let snapped = (end - self.since_beat(end, &transport.after(end - start, live_rate(self)))).max(start);
         let at_end = transport.after(snapped - start, live_rate(self));
         let role = Role::heard(Place::InTime { origin: snapped, transport: at_end }, transport.tempo);
-        self.continue_from(snapped, snapped - start, role);
+        self.continue_from(Moment { end: snapped, now: snapped }, snapped - start, role);
     }
 
     /// How far before `clock` the prompt ends: on the last beat, if that is wanted and known.
@@ -131,13 +141,14 @@ impl Worker {
         frames.clamp(u64::from(rate), MAX_PROMPT_SECONDS * u64::from(rate))
     }
 
-    /// Continues the `frames` frames before `end`, or as many of them as there are.
-    pub(super) fn continue_from(&mut self, end: u64, frames: u64, role: Role) {
+    /// Continues the `frames` frames before a moment's end, or as many of them as there are.
+    pub(super) fn continue_from(&mut self, moment: Moment, frames: u64, role: Role) {
+        let Moment { end, now } = moment;
         self.job = Job::Idle;
         self.dirty = true;
         let Some(live) = &mut self.live else { return };
         let history = live.capture.history();
-        let waiting_ms = (history.end() - end) as f64 / f64::from(live.sample_rate) * 1e3;
+        let waiting_ms = (history.end() - now) as f64 / f64::from(live.sample_rate) * 1e3;
         let seen = (Instant::now(), waiting_ms);
         let have = (frames as usize).min(history.available(end));
         let prompt = history.slice(end, have).filter(|p| p[0].len() >= live.sample_rate as usize);
@@ -153,13 +164,16 @@ impl Worker {
             live.playback.set_due_from(u64::MAX);
             return;
         }
-        if matches!(role.place, Place::InTime { .. }) {
-            live.playback.set_due_from(end);
+        if let Place::InTime { origin, .. } = role.place {
+            live.playback.set_due_from(origin);
         }
         let (Some(prompt), Some(pack)) = (prompt, &self.pack) else { return };
         let resampled = crate::resample::resample(&prompt, live.sample_rate, pack.sample_rate);
+        let alone = role.duet;
         let begun = resampled.and_then(|prompt| self.perform_audio(prompt, role, seen));
         match begun {
+            // A duet's pianist will have played something else before the others are made.
+            Ok(()) if alone => {}
             Ok(()) => self.order_variations(),
             Err(error) => {
                 self.fail(&error);
@@ -177,7 +191,7 @@ impl Worker {
         let mut spectrum = SpectrumBuilder::new(pack.sample_rate, prompt.first().map_or(0, Vec::len));
         spectrum.push(&prompt);
         let id = self.takes.next_id();
-        let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Pushed(spectrum), sketch: false };
+        let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Pushed(Box::new(spectrum)), sketch: false };
         self.perform(id, &Prompt::Audio(prompt), drawn, role, seen)
     }
 

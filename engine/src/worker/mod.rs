@@ -7,6 +7,7 @@
 //! any two steps.
 
 mod commands;
+mod duet;
 mod edits;
 mod export;
 mod listen;
@@ -31,6 +32,7 @@ use crate::playback::{PlaybackInput, PlaybackOutput};
 use crate::status::{Activity, Meters, Problem, Status};
 use crate::transport::Transport;
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use duet::Ear;
 use parking_lot::Mutex;
 use source::{ModelSource, Source};
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub struct AudioEnds {
     pub capture: CaptureInput,
     /// Gives the continuation out.
     pub playback: PlaybackOutput,
+    ear: Ear,
 }
 
 /// What the audio thread says through both of its ends. Real-time safe throughout. Once a block, in this order:
@@ -83,11 +86,14 @@ impl AudioEnds {
     /// The sustain pedal (MIDI CC 64) moved `frame` frames into the block that is pushed next; down is 64–127. A
     /// duet whose host never says this goes by sound alone.
     pub fn pedal(&mut self, frame: usize, down: bool) {
-        let _ = (frame, down);
+        if !down {
+            self.ear.lifted(self.capture.clock() + frame as u64);
+        }
     }
 
     /// Captures one block of input, as [`CaptureInput::push_block`] does, and listens to it for the duet.
     pub fn push_block(&mut self, channels: &[&[f32]]) {
+        self.ear.listen(&mut self.capture, channels);
         self.capture.push_block(channels);
     }
 }
@@ -181,7 +187,8 @@ impl Engine {
         let live = Box::new(Live { capture, playback, sample_rate, offline });
         // A worker that is gone drops its ends, and the audio thread notices by getting nothing.
         let _ = self.lifecycle.send(Lifecycle::Activate(live));
-        AudioEnds { capture: capture_in, playback: playback_out }
+        let ear = Ear::new(sample_rate, Arc::clone(&self.controls), Arc::clone(&self.meters));
+        AudioEnds { capture: capture_in, playback: playback_out, ear }
     }
 
     /// The host has stopped processing.

@@ -237,7 +237,11 @@ impl Worker {
         let drawn = {
             let mut spectrum = SpectrumBuilder::new(pack.sample_rate, prompt[0].len());
             spectrum.push(&prompt);
-            Drawn { waveform: waveform::picture(&prompt), spectrum: DrawnSpectrum::Pushed(spectrum), sketch: false }
+            Drawn {
+                waveform: waveform::picture(&prompt),
+                spectrum: DrawnSpectrum::Pushed(Box::new(spectrum)),
+                sketch: false,
+            }
         };
         self.perform(id, &Prompt::Audio(prompt), drawn, role, (Instant::now(), 0.0))
     }

@@ -111,7 +111,7 @@ pub(super) struct Drawn {
 /// A prompt's spectrum.
 pub(super) enum DrawnSpectrum {
     /// It has been pushed.
-    Pushed(SpectrumBuilder),
+    Pushed(Box<SpectrumBuilder>),
     /// It has been drawn before: the first columns of this, and the prompt's last samples.
     Before { spectrum: Spectrum, columns: usize, tail: Arc<[f32]> },
 }
@@ -120,7 +120,7 @@ impl Drawn {
     /// What goes on being drawn after a prompt of `samples` samples.
     fn open(self, rate: u32, samples: usize, whole: f64) -> (Waveform, SpectrumBuilder, bool) {
         let builder = match self.spectrum {
-            DrawnSpectrum::Pushed(builder) => builder,
+            DrawnSpectrum::Pushed(builder) => *builder,
             DrawnSpectrum::Before { spectrum, columns, tail } => {
                 let columns: Vec<&[u8]> = (0..columns.min(spectrum.len())).map(|c| spectrum.column(c)).collect();
                 SpectrumBuilder::after(rate, samples, &columns, &tail)

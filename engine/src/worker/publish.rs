@@ -1,7 +1,7 @@
 //! The snapshot that the editor reads.
 
 use super::run::{Job, Worker};
-use crate::status::{Activity, DuetState, HostTime, Status};
+use crate::status::{Activity, HostTime, Status};
 use std::time::{Duration, Instant};
 
 /// Thirty snapshots a second are enough for any eye.
@@ -79,9 +79,5 @@ impl Worker {
         let tempo = transport.tempo.filter(|t| t.is_finite() && *t > 1.0);
         let bars = tempo.is_some() && transport.beat.is_some();
         HostTime { playing: transport.playing, tempo, signature: transport.signature, bars }
-    }
-
-    fn duet_state(&self) -> DuetState {
-        DuetState::Off
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct Worker {
     /// What is made when the job is done.
     pub(super) queue: VecDeque<Order>,
     pub(super) edits: Edits,
+    /// The latest take that a duet made.
+    pub(super) duet_take: Option<TakeId>,
     pub(super) timeline: Timeline,
     /// The built-in prompt at the host's rate, while it is heard.
     pub(super) prompt_audio: Option<Audio>,
@@ -85,6 +87,7 @@ pub(super) fn run(shared: Threads, source: Box<dyn Source>) {
         job: Job::Idle,
         queue: VecDeque::new(),
         edits: Edits::default(),
+        duet_take: None,
         timeline: Timeline::default(),
         prompt_audio: None,
         exports: Vec::new(),

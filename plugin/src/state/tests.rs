@@ -79,6 +79,7 @@ fn nonsense_is_refused_in_words_and_changes_nothing() {
         ("[1,2]".to_owned(), "version"),
         (good.replace("\"version\":2", "\"version\":3"), "newer"),
         (good.replace("\"sample_rate\":24000", "\"sample_rate\":0"), "sample rate"),
+        (good.replace("\"stars\":5", "\"stars\":6"), "stars"),
         (good.replace("4x16:AAEAAgAD//8", "3x16:AAEAAgAD"), "incomplete"),
         (good.replace("4x16:AAEAAgAD//8", "4x16:AAEAAgAD"), "damaged"),
         (good.replace("{\"codebooks\":2,", "{\"codebooks\":-1,"), "invalid value"),

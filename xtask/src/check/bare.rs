@@ -3,7 +3,7 @@
 use super::{hold, plan};
 use crate::error::Result;
 use crate::host::Host;
-use crate::host::score::Score;
+use crate::host::score::{Pace, Score};
 use crate::stage::RATE;
 use std::path::Path;
 
@@ -25,9 +25,10 @@ pub(super) fn blocks(clap: &Path) -> Result<()> {
     let input = plan(2.0, 0)?.playing.map(|p| p[..RATE as usize * 2].to_vec());
     for (block, rate) in [(1, 8_000), (17, 44_100), (64, 48_000), (1024, 96_000), (16_384, 384_000)] {
         let frames = input[0].len() as u64 / if block == 1 { 20 } else { 1 };
-        let score = Score { rate, block, real_time: false, input: input.clone(), cues: Vec::new(), frames };
+        let (blocks, input) = (vec![block], input.clone());
+        let score = Score { rate, blocks, pace: Pace::Fast, input, frames, ..Score::default() };
         let heard = host.perform(&score, |_, _| {})?;
-        same(&input, &heard.planes)?;
+        same(&score.input, &heard.planes)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Checks of the built CLAP in a host, one process each: what a check may find is said by its environment, and a plugin
 //! that aborts takes only its own check along.
 
+mod align;
 mod bare;
 mod plays;
 mod state;
@@ -9,8 +10,10 @@ mod window;
 
 use crate::audio;
 use crate::error::{Error, Result};
-use crate::paths;
+use crate::host::Host;
 use crate::stage::{Plan, RATE};
+use crate::{paths, project};
+use segue_engine::take::Take;
 use std::path::PathBuf;
 
 /// One check of the built CLAP; `cargo xtask test` runs them all.
@@ -38,6 +41,10 @@ pub enum Case {
     Plays,
     /// The same seed plays the same, another one does not.
     Seeds,
+    /// Comes in on the bar line, and where it belongs, to the sample.
+    Aligns,
+    /// The bar line is the song's, whatever its meters and whatever is automated.
+    Meters,
     /// Save, close, open, play.
     State,
     /// Bytes that are no state change nothing.
@@ -55,6 +62,8 @@ pub fn run(args: &Args) -> Result<()> {
         Case::Blocks => bare::blocks(&args.clap),
         Case::Plays => plays::plays(&args.clap),
         Case::Seeds => plays::seeds(&args.clap),
+        Case::Aligns => align::aligns(&args.clap),
+        Case::Meters => align::meters(&args.clap),
         Case::State => state::reopens(&args.clap),
         Case::Garbage => state::garbage(&args.clap),
         Case::Leaves => plays::leaves(&args.clap),
@@ -83,4 +92,10 @@ fn plan(length: f64, seed: u64) -> Result<Plan> {
         real_time: true,
         leave: None,
     })
+}
+
+/// The take made last.
+fn newest(host: &mut Host) -> Result<Take> {
+    let takes = project::takes(&host.save()?)?;
+    takes.into_iter().max_by_key(|t| t.id).ok_or_else(|| Error::Check("there is no take in the state".into()))
 }

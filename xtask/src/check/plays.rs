@@ -1,10 +1,10 @@
 //! What holds with a runtime and a pack: it continues.
 
-use super::{hold, plan};
+use super::{hold, newest, plan};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::listen;
 use crate::stage::RATE;
-use crate::{listen, project};
 use segue_engine::take::Take;
 use std::path::Path;
 
@@ -52,9 +52,4 @@ pub(super) fn leaves(clap: &Path) -> Result<()> {
         drop(host);
     }
     Ok(())
-}
-
-fn newest(host: &mut Host) -> Result<Take> {
-    let takes = project::takes(&host.save()?)?;
-    takes.into_iter().max_by_key(|t| t.id).ok_or_else(|| Error::Check("there is no take in the state".into()))
 }

@@ -3,16 +3,18 @@
 
 pub(crate) mod handlers;
 pub mod score;
+pub mod song;
 #[cfg(all(unix, not(target_os = "macos")))]
 pub mod window;
 
 use crate::error::{Error, Result};
 use crate::paths;
 use clack_extensions::params::{ParamInfoBuffer, PluginParams};
+use clack_extensions::render::{PluginRender, RenderMode};
 use clack_extensions::state::PluginState;
 use clack_host::prelude::*;
 use handlers::{Handlers, Main, Shared};
-use score::{Heard, Score};
+use score::{Heard, Pace, Score};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -153,11 +155,14 @@ impl Host {
     /// Activates, plays the score on a thread of its own, and deactivates. `meanwhile` runs on this thread, every few
     /// milliseconds, with the number of frames played so far.
     pub fn perform(&mut self, score: &Score, mut meanwhile: impl FnMut(&mut Self, u64)) -> Result<Heard> {
-        let block = u32::try_from(score.block).map_err(Error::host)?;
+        let longest = score.blocks.iter().copied().max().ok_or_else(|| Error::host("a score without blocks"))?;
+        let render: PluginRender = self.extension("render")?;
+        let mode = if score.pace == Pace::Offline { RenderMode::Offline } else { RenderMode::Realtime };
+        render.set(&self.instance.plugin_handle(), mode).map_err(Error::host)?;
         let configuration = PluginAudioConfiguration {
             sample_rate: f64::from(score.rate),
             min_frames_count: 1,
-            max_frames_count: block,
+            max_frames_count: u32::try_from(longest).map_err(Error::host)?,
         };
         let stopped = self.instance.activate(|_, _| (), configuration).map_err(Error::host)?;
         let clock = std::sync::atomic::AtomicU64::new(0);

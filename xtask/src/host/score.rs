@@ -1,36 +1,66 @@
 //! What the host plays into the plugin, when it moves which parameter, and what it hears.
 
 use super::handlers::Handlers;
+use super::song::Song;
 use crate::error::{Error, Result};
-use clack_host::events::event_types::ParamValueEvent;
+use clack_host::events::event_types::{NoteOnEvent, ParamValueEvent};
 use clack_host::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// A parameter takes a value at a frame, wherever in a block that is.
+/// Something happens at a frame, wherever in a block that is.
 #[derive(Debug, Clone, Copy)]
 pub struct Cue {
     /// Frames since activation.
     pub frame: u64,
-    /// The parameter.
-    pub param: ClapId,
-    /// Its new value, in the host's range.
-    pub value: f64,
+    /// What.
+    pub what: What,
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy)]
+pub enum What {
+    /// A parameter takes a value, in the host's range.
+    Param(ClapId, f64),
+    /// A key goes down.
+    Note(u8),
+}
+
+impl Cue {
+    /// A parameter takes a value.
+    #[must_use]
+    pub fn param(frame: u64, param: ClapId, value: f64) -> Self {
+        Self { frame, what: What::Param(param, value) }
+    }
+}
+
+/// When blocks come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// When a sound card would ask for them.
+    #[default]
+    RealTime,
+    /// As fast as they can, which is not said to the plugin.
+    Fast,
+    /// As fast as they can; the plugin knows, and may wait.
+    Offline,
 }
 
 /// One performance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Score {
     /// Hz.
     pub rate: u32,
-    /// Frames in a block.
-    pub block: usize,
-    /// Whether blocks come when a sound card would ask for them, or as fast as they can.
-    pub real_time: bool,
+    /// Frames in the blocks, one after the other, over and over.
+    pub blocks: Vec<usize>,
+    /// When they come.
+    pub pace: Pace,
     /// What is played; silence after its end.
     pub input: [Vec<f32>; 2],
-    /// Parameter moves, in order of their frames.
+    /// In order of their frames.
     pub cues: Vec<Cue>,
+    /// `None`: the host has no transport.
+    pub song: Option<Song>,
     /// Length of the whole.
     pub frames: u64,
 }
@@ -79,62 +109,84 @@ fn play_blocks(
     score: &Score,
     clock: &AtomicU64,
 ) -> Result<Heard> {
-    let size = score.block;
-    let count = usize::try_from(score.frames).map_err(Error::host)?.div_ceil(size);
-    let mut input = [vec![0.0f32; size], vec![0.0f32; size]];
+    let longest = score.blocks.iter().copied().max().unwrap_or(0);
+    let total = usize::try_from(score.frames).map_err(Error::host)?;
+    let mut input = [vec![0.0f32; longest], vec![0.0f32; longest]];
     let mut output = input.clone();
     let (mut in_ports, mut out_ports) = (AudioPorts::with_capacity(2, 1), AudioPorts::with_capacity(2, 1));
     let mut heard = Heard {
-        planes: [Vec::with_capacity(count * size), Vec::with_capacity(count * size)],
-        blocks: Vec::with_capacity(count),
+        planes: [Vec::with_capacity(total + longest), Vec::with_capacity(total + longest)],
+        blocks: Vec::with_capacity(1024),
         late: 0,
     };
     let mut cues = score.cues.iter().peekable();
-    let mut events = Vec::with_capacity(16);
+    let mut events = EventBuffer::with_capacity(16);
     let mut sent_back = EventBuffer::new();
+    let mut first = 0;
     let begin = Instant::now();
-    for index in 0..count {
-        let first = index * size;
-        if score.real_time {
+    for size in score.blocks.iter().copied().cycle() {
+        if first >= total {
+            break;
+        }
+        if score.pace == Pace::RealTime {
             let due = begin + Duration::from_secs_f64(first as f64 / f64::from(score.rate));
             wait_until(due);
             heard.late += usize::from(due.elapsed().as_secs_f64() > size as f64 / f64::from(score.rate));
         }
         for (block, whole) in input.iter_mut().zip(&score.input) {
-            for (k, sample) in block.iter_mut().enumerate() {
+            for (k, sample) in block[..size].iter_mut().enumerate() {
                 *sample = whole.get(first + k).copied().unwrap_or(0.0);
             }
         }
         events.clear();
+        let mut change = score.song.as_ref().and_then(|song| {
+            let frame = song.change(first as u64, (first + size) as u64, score.rate)?;
+            Some(song.event(frame, score.rate).with_time(u32::try_from(frame - first as u64).ok()?))
+        });
         while let Some(cue) = cues.next_if(|c| c.frame < (first + size) as u64) {
             let offset = u32::try_from(cue.frame.saturating_sub(first as u64)).map_err(Error::host)?;
-            events.push(ParamValueEvent::new(offset, cue.param, Pckn::match_all(), cue.value));
+            if let Some(event) = change.take_if(|event| event.time() <= offset) {
+                events.push(&event);
+            }
+            match cue.what {
+                What::Param(param, value) => {
+                    events.push(&ParamValueEvent::new(offset, param, Pckn::match_all(), value));
+                }
+                What::Note(key) => events.push(&NoteOnEvent::new(offset, Pckn::new(0_u8, 0_u8, key, 0_u8), 0.8)),
+            }
+        }
+        if let Some(event) = change {
+            events.push(&event);
         }
         sent_back.clear();
         let ins = in_ports.with_input_buffers([AudioPortBuffer {
             latency: 0,
-            channels: AudioPortBufferType::f32_input_only(input.iter_mut().map(InputChannel::variable)),
+            channels: AudioPortBufferType::f32_input_only(
+                input.iter_mut().map(|plane| InputChannel::variable(&mut plane[..size])),
+            ),
         }]);
         let mut outs = out_ports.with_output_buffers([AudioPortBuffer {
             latency: 0,
-            channels: AudioPortBufferType::f32_output_only(output.iter_mut().map(Vec::as_mut_slice)),
+            channels: AudioPortBufferType::f32_output_only(output.iter_mut().map(|plane| &mut plane[..size])),
         }]);
+        let transport = score.song.as_ref().map(|song| song.event(first as u64, score.rate));
         let called = Instant::now();
         processor
             .process(
                 &ins,
                 &mut outs,
-                &InputEvents::from_buffer(&events),
+                &events.as_input(),
                 &mut OutputEvents::from_buffer(&mut sent_back),
                 Some(first as u64),
-                None,
+                transport.as_ref(),
             )
             .map_err(Error::host)?;
         heard.blocks.push(Block { called, took: called.elapsed() });
         for (plane, block) in heard.planes.iter_mut().zip(&output) {
-            plane.extend_from_slice(block);
+            plane.extend_from_slice(&block[..size]);
         }
-        clock.store((first + size) as u64, Relaxed);
+        first += size;
+        clock.store(first as u64, Relaxed);
     }
     Ok(heard)
 }

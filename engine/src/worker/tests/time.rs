@@ -4,7 +4,7 @@ use super::*;
 use crate::status::HostTime;
 
 /// 120 quarters a minute in 4/4, from the first frame.
-fn song(clock: u64, rate: u32) -> Transport {
+pub(super) fn song(clock: u64, rate: u32) -> Transport {
     at_beat(clock as f64 / f64::from(rate) * 2.0, 120.0)
 }
 
