@@ -19,7 +19,7 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// Installs what is missing, or says how.
-pub(super) fn install() -> Result<()> {
+pub(crate) fn install() -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
