@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .evaluate import level
+from .evaluate import drift, level
 from .losses import mel_filters
 
 WINDOW_SECONDS = 0.1
@@ -79,12 +79,6 @@ def stuck_seconds(audio: np.ndarray, rate: int, onsets: np.ndarray, reference_db
     return worst
 
 
-def drift_db(audio: np.ndarray) -> float:
-    """Level of the last quarter above the first."""
-    quarter = max(1, len(audio) // 4)
-    return level(audio[-quarter:]) - level(audio[:quarter])
-
-
 def seam_step_db(before: np.ndarray, after: np.ndarray, rate: int) -> float:
     """How much the spectrum changes at the seam: mean difference in dB between the last 43 ms before it and the first
     43 ms after it, of those of 64 mel bands that come within 60 dB of the loudest; what lies below counts as that."""
@@ -105,7 +99,7 @@ def found_in(prompt: np.ndarray, audio: np.ndarray, rate: int, onsets: np.ndarra
     quiet = silent(audio, rate, reference)
     noise = noisy(audio, rate) & ~quiet
     return {
-        "drift_db": drift_db(audio),
+        "drift_db": drift(audio),
         "silent_share": float(quiet.mean()),
         "silence_s": longest(quiet),
         "noise_s": longest(noise),
