@@ -86,7 +86,8 @@ impl Error {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::RuntimeMissing { .. } => {
-                "Run `cargo xtask install` again, or set SEGUE_RUNTIME to the path of the ONNX Runtime library."
+                "Put ONNX Runtime 1.24 or newer there (“cargo xtask install” does), or set SEGUE_RUNTIME to the path of the \
+                 library; then look again."
             }
             Self::RuntimeUnusable { .. } => {
                 "Replace it with ONNX Runtime 1.24 or newer for this machine, or point SEGUE_RUNTIME at one."

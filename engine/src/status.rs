@@ -38,11 +38,37 @@ pub struct Problem {
     pub what: String,
     /// What to do.
     pub remedy: String,
+    /// The one step that mends it, where the editor can lead there.
+    pub mend: Mend,
+}
+
+/// A step that mends a [`Problem`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Mend {
+    /// None that the editor knows.
+    #[default]
+    None,
+    /// Put ONNX Runtime into this folder and look again.
+    Runtime(std::path::PathBuf),
+    /// Choose a pack.
+    Pack,
 }
 
 impl From<&crate::error::Error> for Problem {
     fn from(e: &crate::error::Error) -> Self {
-        Self { what: e.to_string(), remedy: e.remedy().into() }
+        use crate::error::Error;
+        let mend = match e {
+            // The last place that was looked at is the user's own.
+            Error::RuntimeMissing { looked } => looked.last().and_then(|library| library.parent()),
+            Error::RuntimeUnusable { path, .. } => path.parent(),
+            _ => None,
+        };
+        let mend = match (mend, e) {
+            (Some(folder), _) => Mend::Runtime(folder.to_path_buf()),
+            (None, Error::PackMissing { .. } | Error::PackInvalid { .. }) => Mend::Pack,
+            (None, _) => Mend::None,
+        };
+        Self { what: e.to_string(), remedy: e.remedy().into(), mend }
     }
 }
 

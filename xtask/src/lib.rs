@@ -1,5 +1,5 @@
-//! Everything a person runs: `cargo xtask demo`, `render`, `bench`, `test`, `bundle`, `install`, `runtime`. Built as
-//! a library too, so that the integration tests play the same host.
+//! Everything a person runs: `cargo xtask demo`, `render`, `bench`, `shots`, `test`, `bundle`, `install`, `runtime`.
+//! Built as a library too, so that the integration tests play the same host.
 
 pub mod audio;
 pub mod bench;
@@ -17,6 +17,8 @@ pub mod project;
 pub mod render;
 pub mod report;
 pub mod runtime;
+#[cfg(all(unix, not(target_os = "macos")))]
+pub mod shots;
 pub mod spectrogram;
 pub mod stage;
 pub mod test;

@@ -1,6 +1,8 @@
 //! The command line.
 
 use clap::Parser;
+#[cfg(all(unix, not(target_os = "macos")))]
+use segue_xtask::shots;
 use segue_xtask::{bench, bundle, check, demo, error::Result, install, render, runtime, test, validate};
 use std::process::ExitCode;
 
@@ -17,6 +19,8 @@ enum Task {
     Demo(demo::Args),
     Render(render::Args),
     Bench(bench::Args),
+    #[cfg(all(unix, not(target_os = "macos")))]
+    Shots(shots::Args),
     Runtime(runtime::Args),
     Test(test::Args),
     Validate(validate::Args),
@@ -60,6 +64,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Render(args) => render::run(args),
         Task::Runtime(args) => runtime::run(args),
         Task::Bench(args) => bench::run(args),
+        #[cfg(all(unix, not(target_os = "macos")))]
+        Task::Shots(args) => shots::run(args),
         Task::Test(args) => test::run(args),
         Task::Validate(args) => validate::run(args),
         Task::ValidateOne(args) => validate::run::one(args),

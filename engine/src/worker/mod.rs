@@ -173,6 +173,7 @@ impl Engine {
             status.problem = Some(Problem {
                 what: format!("no thread could be started: {e}"),
                 remedy: "Close other programs and insert Segue again.".into(),
+                mend: crate::status::Mend::None,
             });
         }
         Self { controls, meters, status, shelf, commands, lifecycle, stop, thread: spawned.ok() }

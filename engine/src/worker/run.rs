@@ -109,6 +109,7 @@ pub(super) fn run(shared: Threads, source: Box<dyn Source>) {
         status.problem = Some(Problem {
             what: "Segue has met an error of its own and has stopped generating".into(),
             remedy: "Save the project and open it again; the takes are safe. Please report it.".into(),
+            mend: crate::status::Mend::None,
         });
     }
 }

@@ -2,12 +2,14 @@
 
 use super::icons::Icon;
 use super::theme::{self, BODY};
+use super::toast::open_folder;
 use super::view::{Act, Acts, Purpose, View};
 use super::widgets::button;
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Galley, Rect, Sense, Ui, pos2, vec2};
 use segue_engine::command::Command;
-use segue_engine::status::{Activity, Problem};
+use segue_engine::platform::RUNTIME_LIBRARY;
+use segue_engine::status::{Activity, Mend, Problem};
 use std::sync::Arc;
 
 /// A problem, laid out to a width.
@@ -16,6 +18,7 @@ pub(super) struct Banner {
     remedy: Arc<Galley>,
     /// Whether buttons go with it.
     steps: bool,
+    mend: Mend,
     most: f32,
 }
 
@@ -34,9 +37,10 @@ impl Banner {
             ui.painter().layout_job(job)
         };
         Self {
-            what: lay(&problem.what, theme::medium(BODY), theme::text()),
+            what: lay(&sentence(&problem.what), theme::medium(BODY), theme::text()),
             remedy: lay(&problem.remedy, theme::font(BODY), theme::alert_text()),
             steps,
+            mend: problem.mend.clone(),
             most,
         }
     }
@@ -66,7 +70,12 @@ impl Banner {
             inner.max.x = place.left() - 14.0;
             let mut child = ui.new_child(egui::UiBuilder::new().max_rect(place).id_salt("segue steps"));
             child.spacing_mut().item_spacing.y = 6.0;
-            if button(&mut child, "Choose a pack…", STEP, true, "Choose the folder of a model pack.") {
+            if let Mend::Runtime(folder) = &self.mend {
+                let hint = format!("{RUNTIME_LIBRARY} belongs into {}. Opens that folder.", folder.display());
+                if button(&mut child, "Open its folder", STEP, true, &hint) {
+                    open_folder(&child, folder);
+                }
+            } else if button(&mut child, "Choose a pack…", STEP, true, "Choose the folder of a model pack.") {
                 acts.push(Act::Choose(Purpose::Pack));
             }
             if button(&mut child, "Look again", STEP, false, "Look for the runtime and a pack again.") {
@@ -81,4 +90,10 @@ impl Banner {
             ui.painter().galley(below, self.remedy, theme::text());
         });
     }
+}
+
+/// With a capital, as sentences have: the engine's errors begin without, as parts of longer lines do.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }

@@ -168,7 +168,8 @@ fn input(ui: &mut Ui, strip: Rect, level: Rect, view: &View<'_>, desk: &Desk) {
     if strip.width() > 0.0 {
         painter.rect_filled(strip, 5.0, theme::well());
         let wave = &view.status.listening;
-        if !wave.is_empty() {
+        painter.hline(strip.shrink(5.0).x_range(), strip.center().y, Stroke::new(1.0, theme::line()));
+        if timeline::heard(wave) {
             let gain = timeline::gain_of(&[wave]);
             let color = theme::dim(theme::slate(), 0.8);
             timeline::bars(&painter, strip.shrink2(vec2(5.0, 3.0)), wave, gain, |_| color);

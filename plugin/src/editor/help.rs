@@ -6,7 +6,7 @@ use super::widgets::{text_in, width_of};
 use egui::{Align2, Rect, Sense, Ui, pos2, vec2};
 
 /// A key and what it does, in the order of the card: two columns, read downwards.
-pub(super) const KEYS: [(&str, &str); 20] = [
+pub(crate) const KEYS: [(&str, &str); 23] = [
     ("C  or  Enter", "Capture & Continue"),
     ("Esc", "Cancel what is being made"),
     ("Space", "Play or stop the selected take"),
@@ -14,6 +14,7 @@ pub(super) const KEYS: [(&str, &str); 20] = [
     ("R", "Retry: the same prompt, another way"),
     ("F", "Further: go on from the take's end"),
     ("V", "Variations of the take"),
+    (",  .", "More like this, further away (Ideas)"),
     ("A", "A/B: the take before, same place"),
     ("D", "Duet on or off"),
     ("T", "Try it: a built-in prompt"),
@@ -26,7 +27,9 @@ pub(super) const KEYS: [(&str, &str); 20] = [
     ("Ctrl Y", "Redo"),
     ("E", "Export"),
     ("Ctrl C", "Copy the take's file path"),
-    ("?", "This card"),
+    ("S", "Show the take's file in its folder"),
+    ("Ctrl +  Ctrl −", "Larger or smaller"),
+    ("?", "All keys on one card"),
 ];
 
 /// The card, while it is shown.
@@ -34,7 +37,7 @@ pub(super) fn show(ui: &Ui, desk: &mut Desk) {
     if !desk.help {
         return;
     }
-    let closed = super::dialog(ui, "segue help", 640.0, |ui| {
+    let closed = super::dialog(ui, "segue help", 700.0, |ui| {
         super::title(ui, "Keys");
         ui.add_space(6.0);
         let rows = KEYS.len().div_ceil(2);
@@ -50,7 +53,7 @@ pub(super) fn show(ui: &Ui, desk: &mut Desk) {
             let cap = Rect::from_min_size(pos2(line.left(), line.top() + 2.0), vec2(cap_width, 20.0));
             ui.painter().rect_filled(cap, 4.0, theme::lifted());
             text_in(ui.painter(), cap, Align2::CENTER_CENTER, key, theme::medium(SMALL), theme::text());
-            let words = line.with_min_x(line.left() + 96.0);
+            let words = line.with_min_x(line.left() + 112.0);
             text_in(ui.painter(), words, Align2::LEFT_CENTER, what, theme::font(BODY), theme::muted());
         }
         ui.add_space(10.0);

@@ -31,6 +31,8 @@ mod watch;
 mod widgets;
 mod window;
 
+#[cfg(test)]
+pub(crate) use help::KEYS as SHORTCUTS;
 pub use window::{EditorWindow, WindowShape};
 
 use crate::params::SegueParams;
@@ -57,7 +59,7 @@ use view::{Act, Acts, Control, Desk, Key, Purpose, View};
 use watch::Watch;
 
 /// Width and height in points when first opened.
-pub const SIZE: (f32, f32) = (960.0, 620.0);
+pub const SIZE: (f32, f32) = (960.0, 680.0);
 /// The smallest width and height in points.
 pub const MIN_SIZE: (f32, f32) = (800.0, 520.0);
 
@@ -253,6 +255,7 @@ impl App {
             underruns: meters.underruns.load(Relaxed),
             prompt_seconds: if now > 0.0 { now } else { f64::from(params.prompt.value()) },
             length_seconds: Some(f64::from(params.length_seconds())).filter(|seconds| seconds.is_finite()),
+            duet_pause: params.duet_pause.value(),
         };
         let mut acts = Acts::default();
         frame.set_key_capture(shortcuts::captured(&view, self.desk.writing()));

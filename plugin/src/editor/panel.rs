@@ -40,7 +40,7 @@ const KNOBS: [(&str, Key, &str); 3] = [
 /// Draws the row.
 pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let width = rect.width();
-    let gap = if width < 820.0 { 16.0 } else { 28.0 };
+    let gap = if width < 820.0 { 16.0 } else { 24.0 };
     let stages = view.status.pack.as_ref().map(|pack| &pack.stages);
     let knobs: Vec<_> =
         KNOBS.iter().filter(|(id, ..)| stages.is_none_or(|stages| stages.iter().any(|stage| stage == id))).collect();
@@ -189,6 +189,12 @@ fn capture(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut
         _ => format!("continues the last {}", seconds(view.prompt_seconds)),
     };
     ui.painter().rect_filled(rect, 10.0, fill);
+    if let (true, DuetState::Waiting { seconds_left }) = (ready, view.status.duet) {
+        // The pause runs: what is left of it is still dark.
+        let share = (1.0 - seconds_left / view.duet_pause.max(0.1)).clamp(0.0, 1.0);
+        let run = ui.painter().with_clip_rect(rect.with_max_x(rect.left() + rect.width() * share));
+        run.rect_filled(rect, 10.0, theme::accent_lit());
+    }
     focus_ring(ui, &response, rect, 10.0);
     words(ui, rect, "Capture & Continue", ink, &below, less);
     super::widgets::describe(&response, ready, "Capture and Continue");
@@ -272,7 +278,7 @@ const BODY_BELOW: f32 = 12.5;
 fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let step = (rect.height() - 24.0) / 4.0;
     let line = |index: usize| Rect::from_min_size(rect.min + vec2(0.0, index as f32 * step), vec2(rect.width(), 24.0));
-    let value = |line: Rect| Rect::from_min_max(pos2(line.right() - 68.0, line.top()), line.max);
+    let value = |line: Rect| Rect::from_min_max(pos2(line.right() - 64.0, line.top()), line.max);
     let mut row = |ui: &mut Ui, index: usize, control: &Control, name: &str, hint: &str| {
         let line = line(index);
         let words = line.with_max_x(value(line).left() - 2.0);
@@ -308,7 +314,7 @@ fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mu
                 (D).";
     let last = line(4);
     field(ui, value(last), view.control(Key::DuetPause), "Duet pause", duet, desk, acts);
-    let words = last.with_max_x(value(last).left() - 6.0);
+    let words = last.with_max_x(value(last).left() - 2.0);
     switch(ui, words, view.control(Key::Duet), "Duet", duet, acts);
 }
 

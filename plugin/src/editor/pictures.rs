@@ -15,7 +15,7 @@ pub(super) const KEYS: usize = 88;
 /// Columns in one texture. (A take without end becomes wider than any texture.)
 const STRIP: usize = 256;
 /// Levels (of half a decibel) between the ground and the brightest colour.
-const RANGE: u8 = 116;
+const RANGE: u8 = 96;
 /// The brightest colour is a multiple of this above silence, so that it seldom moves while a take grows.
 const STEP: u8 = 12;
 /// A quiet take is brightened, but not beyond this: its noise is not music.

@@ -16,7 +16,7 @@ pub(super) fn captured(view: &View<'_>, writing: bool) -> KeyCapture {
         return KeyCapture::CaptureAll;
     }
     let mut keys: Vec<Key> =
-        " crfvadtle?12345".chars().map(|character| Key::Character(character.to_string())).collect();
+        " crfvadtles,.?12345".chars().map(|character| Key::Character(character.to_string())).collect();
     let named = ["Enter", "Escape", "ArrowLeft", "ArrowRight", "Home", "Delete", "F2"];
     keys.extend(named.iter().filter_map(|name| name.parse().ok()));
     // The host has an undo of its own.
@@ -120,6 +120,12 @@ fn press(
                 acts.send(Command::Variations(take.id, if count == 1 { 4 } else { count }));
             }
         }
+        K::Comma | K::Period if ready => {
+            if let Some(take) = view.playable() {
+                let delta = if key == K::Comma { -takes::NUDGE } else { takes::NUDGE };
+                acts.send(Command::Nudge { id: take.id, stage: 0, delta });
+            }
+        }
         K::A => {
             if let Some((other, _)) = takes::other(view, desk) {
                 acts.send(Command::Select(other));
@@ -129,6 +135,11 @@ fn press(
         K::E => {
             if let Some(take) = take.filter(|take| export::possible(view, take)) {
                 export::open(desk, take.id);
+            }
+        }
+        K::S => {
+            if let Some(take) = take.filter(|take| export::possible(view, take)) {
+                Files::with(ui, desk, take, Then::Reveal, acts);
             }
         }
         K::F2 => {

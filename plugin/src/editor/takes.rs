@@ -13,7 +13,7 @@ use segue_engine::status::TakeSummary;
 const WIDTH: f32 = 196.0;
 const GAP: f32 = 8.0;
 /// How far "more like this" and "further away" move a temperature.
-const NUDGE: f32 = 0.15;
+pub(super) const NUDGE: f32 = 0.15;
 
 /// Draws the strip.
 pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
@@ -115,7 +115,7 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
             if !has {
                 continue;
             }
-            let text = format!("{:.2}", take.temperatures[2 - index]);
+            let text = short(take.temperatures[2 - index]);
             let place = last.with_max_x(right);
             let color = theme::stage_color(stage);
             let (drawn, _) = text_in(&painter, place, Align2::RIGHT_CENTER, &text, theme::font(SMALL), color);
@@ -125,7 +125,7 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
     let facts = match (take.playable, making) {
         (false, _) => format!("{} · pack missing", seconds(take.seconds)),
         (true, true) => format!("{} …", seconds(take.seconds)),
-        (true, false) => format!("{} · #{}", seconds(take.seconds), take.seed),
+        (true, false) => format!("{} · #{}", seconds(take.seconds).replace(".0 s", " s"), take.seed),
     };
     let place = last.with_max_x(right - 4.0);
     text_in(&painter, place, Align2::LEFT_CENTER, &facts, theme::font(SMALL), alive(theme::muted()));
@@ -151,6 +151,12 @@ fn show_card(ui: &mut Ui, card: Rect, take: &TakeSummary, view: &View<'_>, desk:
             delete(desk, take, making, acts);
         }
     }
+}
+
+/// A temperature in as few characters as say it.
+fn short(temperature: f32) -> String {
+    let text = format!("{temperature:.2}");
+    text.strip_suffix('0').map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// Everything about a take, in words.
@@ -221,7 +227,7 @@ fn context(ui: &mut Ui, take: &TakeSummary, view: &View<'_>, desk: &mut Desk, ac
         .enumerate()
         .filter(|(_, stage)| view.status.pack.as_ref().is_none_or(|pack| pack.stages.iter().any(|id| id == stage)))
         .collect();
-    for (word, delta) in [("More like this", -NUDGE), ("Further away", NUDGE)] {
+    for (word, delta) in [("More like this  (,)", -NUDGE), ("Further away  (.)", NUDGE)] {
         ui.add_enabled_ui(able, |ui| {
             ui.menu_button(word, |ui| {
                 for (stage, id) in &stages {
@@ -236,7 +242,7 @@ fn context(ui: &mut Ui, take: &TakeSummary, view: &View<'_>, desk: &mut Desk, ac
         });
     }
     ui.add_enabled_ui(able, |ui| {
-        ui.menu_button("Variations", |ui| {
+        ui.menu_button("Variations  (V)", |ui| {
             for count in [1_u8, 2, 4, 8] {
                 if item(ui, true, &format!("× {count}"), "") {
                     acts.send(Command::Variations(take.id, count));
@@ -247,8 +253,9 @@ fn context(ui: &mut Ui, take: &TakeSummary, view: &View<'_>, desk: &mut Desk, ac
     ui.separator();
     ui.menu_button("Stars", |ui| {
         for count in (0..=5_u8).rev() {
+            const STARS: [&str; 6] = ["", "1", "2", "3", "4", "5"];
             let text = if count == 0 { "None".to_owned() } else { "★".repeat(usize::from(count)) };
-            if item(ui, take.stars != count, &text, "") {
+            if item(ui, take.stars != count, &text, STARS[usize::from(count)]) {
                 acts.send(Command::Stars(take.id, count));
             }
         }
@@ -264,7 +271,7 @@ fn context(ui: &mut Ui, take: &TakeSummary, view: &View<'_>, desk: &mut Desk, ac
     if item(ui, possible, "Copy file path", "Ctrl C") {
         Files::with(ui, desk, take, Then::Copy, acts);
     }
-    if item(ui, possible, "Show in folder", "") {
+    if item(ui, possible, "Show in folder", "S") {
         Files::with(ui, desk, take, Then::Reveal, acts);
     }
     ui.separator();

@@ -6,9 +6,14 @@ use super::{MIN_SIZE, SIZE, control, draw, page, theme};
 use crate::params::SegueParams;
 use egui::{Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Shape, pos2, vec2};
 use segue_engine::command::Command;
-use segue_engine::status::{Activity, PackSummary, Problem, Progress, StageProgress, Status, TakeSummary, Waveform};
+use segue_engine::status::{
+    Activity, Mend, PackSummary, Problem, Progress, StageProgress, Status, TakeSummary, Waveform,
+};
 use segue_engine::take::TakeId;
 use std::sync::Arc;
+
+mod engine;
+mod keys;
 
 fn wave(columns: usize) -> Waveform {
     (0..columns).map(|i| (-((i % 37) as f32) / 50.0, (i % 41) as f32 / 50.0)).collect()
@@ -85,6 +90,7 @@ fn generating(total: Option<f64>) -> Status {
 
 fn broken() -> Status {
     let problem = Problem {
+        mend: Mend::Pack,
         what: format!(
             "The pack “nocturne” cannot be used: coarse.onnx is {}.",
             "not what the manifest says ".repeat(6)
@@ -133,6 +139,8 @@ struct Bench {
     desk: Desk,
     size: (f32, f32),
     time: f64,
+    /// Linear.
+    input_peak: f32,
     /// As the window draws it, not the page alone.
     whole_page: bool,
 }
@@ -144,7 +152,7 @@ impl Bench {
         ctx.set_pixels_per_point(scale);
         let params = SegueParams::new(Arc::default());
         let controls = Key::ALL.map(|key| control(&params, key)).into();
-        Self { ctx, controls, status, desk: Desk::default(), size, time: 0.0, whole_page: false }
+        Self { ctx, controls, status, desk: Desk::default(), size, time: 0.0, input_peak: 0.5, whole_page: false }
     }
 
     fn frame(&mut self, events: Vec<Event>) -> (Vec<Act>, Vec<(Rect, Shape)>) {
@@ -163,12 +171,13 @@ impl Bench {
             let view = View {
                 status,
                 controls,
-                input_peak: 0.5,
+                input_peak: self.input_peak,
                 prompt_position: None,
                 position: status.playing.map(|_| 5.0),
                 underruns: 0,
                 prompt_seconds: 4.0,
                 length_seconds: Some(16.0),
+                duet_pause: 1.5,
             };
             acts = Acts::default();
             if whole { page(ui, &view, desk, &mut acts) } else { draw(ui, &view, desk, &mut acts) }
@@ -209,6 +218,22 @@ impl Bench {
         acts
     }
 
+    /// The pointer over what has this id.
+    fn hover(&mut self, id: egui::Id) -> Pos2 {
+        self.frame(vec![]);
+        let at = self.ctx.read_response(id).unwrap_or_else(|| panic!("{id:?} is not on screen")).rect.center();
+        self.frame(vec![Event::PointerMoved(at)]);
+        at
+    }
+
+    /// A click on what has this id.
+    fn click_on(&mut self, id: egui::Id) -> Vec<Act> {
+        let at = self.hover(id);
+        let mut acts = self.pointer(at, true);
+        acts.extend(self.pointer(at, false));
+        acts
+    }
+
     /// The middle of a text on screen.
     fn find(&mut self, wanted: &str) -> Pos2 {
         let (_, shapes) = self.frame(vec![]);
@@ -232,6 +257,29 @@ fn each_text(shape: &Shape, f: &mut impl FnMut(&egui::epaint::TextShape)) {
     }
 }
 
+/// Names of controls: there is always room for them.
+const NEVER_CUT: [&str; 19] = [
+    "Capture & Continue",
+    "Cancel",
+    "Prompt",
+    "Continuation",
+    "Loop",
+    "Play",
+    "Stop",
+    "Retry",
+    "Further",
+    "Export",
+    "Ideas",
+    "Touch",
+    "Detail",
+    "Variations",
+    "MIDI note",
+    "Duet",
+    "Mute input while playing",
+    "Input",
+    "nothing comes in",
+];
+
 #[test]
 fn every_state_is_drawn_inside_the_window_and_large_enough_to_read() {
     for (name, status) in states() {
@@ -248,6 +296,11 @@ fn every_state_is_drawn_inside_the_window_and_large_enough_to_read() {
                     assert!(
                         !seen.is_positive() || window.contains_rect(seen),
                         "{name} at {size:?}: {:?} at {place:?} leaves the window",
+                        text.galley.text()
+                    );
+                    assert!(
+                        !text.galley.elided || !NEVER_CUT.contains(&text.galley.text()),
+                        "{name} at {size:?}: {:?} is cut",
                         text.galley.text()
                     );
                     for section in &text.galley.job.sections {
@@ -292,8 +345,15 @@ fn knobs_of_absent_stages_are_hidden() {
 
 #[test]
 fn an_empty_editor_says_what_to_do() {
-    let texts = Bench::new(ready(&ALL), SIZE, 1.0).texts();
+    let mut bench = Bench::new(ready(&ALL), SIZE, 1.0);
+    bench.input_peak = 0.0;
+    let texts = bench.texts();
     assert!(texts.iter().any(|text| text == "Play something, then press Capture & Continue"), "{texts:?}");
+    assert!(texts.iter().any(|text| text == "nothing comes in"), "{texts:?}");
+    bench.input_peak = 0.5;
+    let texts = bench.texts();
+    assert!(texts.iter().any(|text| text == "Press Capture & Continue when you like"), "{texts:?}");
+    assert!(!texts.iter().any(|text| text == "nothing comes in"), "{texts:?}");
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub(super) fn gain_of(waves: &[&[(f32, f32)]]) -> f32 {
     if peak > 0.0 { (0.95 / peak).min(6.0) } else { 1.0 }
 }
 
+/// Whether there is anything to be seen of a waveform.
+pub(super) fn heard(wave: &[(f32, f32)]) -> bool {
+    wave.iter().any(|(low, high)| low.abs().max(high.abs()) > 1e-3)
+}
+
 /// A waveform as upright bars across the whole of `rect`. `color` is asked for each bar's left edge.
 pub(super) fn bars(painter: &Painter, rect: Rect, wave: &[(f32, f32)], gain: f32, color: impl Fn(f32) -> Color32) {
     if wave.is_empty() || rect.width() < 1.0 {
@@ -161,7 +166,9 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, ac
         Some(take) => sound(&painter, &parts, &scale, take, head, view, desk),
         None => listening(&painter, &parts, &scale, making, view),
     }
-    keyboard(&painter, parts.keyboard, shown, head);
+    // While nothing is shown in keys, the keyboard is as high as the sound.
+    let keys = if shown.is_some() { parts.keyboard } else { parts.keyboard.with_max_y(parts.sound.bottom()) };
+    keyboard(&painter, keys, shown, head);
     seam(&painter, scale.seam, parts.sound);
     rule(&painter, &scale, parts.ruler);
     let future = Rect::from_x_y_ranges(scale.seam + SEAM..=parts.sound.right(), parts.sound.y_range());
@@ -295,7 +302,9 @@ fn listening(painter: &Painter, parts: &Parts, scale: &Scale, making: bool, view
     let recording = view.status.activity == Activity::Recording && making;
     let blue = if recording { theme::dim(theme::slate(), 0.7) } else { theme::slate() };
     painter.hline(past.x_range(), past.center().y, Stroke::new(1.0, theme::line()));
-    bars(painter, past.shrink2(vec2(0.0, 6.0)), wave, gain_of(&[wave]), |_| blue);
+    if heard(wave) {
+        bars(painter, past.shrink2(vec2(0.0, 6.0)), wave, gain_of(&[wave]), |_| blue);
+    }
 }
 
 /// The keys, lowest below. Those that sound under the playhead are lit.
@@ -307,17 +316,28 @@ fn keyboard(painter: &Painter, rect: Rect, shown: Option<&TakeSummary>, head: Op
     } else {
         (Color32::WHITE, theme::dim(theme::text(), 0.8))
     };
-    painter.rect_filled(rect, 2.0, white);
+    painter.rect(rect, 2.0, white, Stroke::new(1.0, theme::line()), egui::StrokeKind::Outside);
+    let small = rect.height() < 1.9 * KEYS as f32;
     let y = |key: f32| key_y(rect.y_range(), key);
     let row = |key: usize, width: f32| {
         Rect::from_min_max(pos2(rect.left(), y(key as f32 + 1.0)), pos2(rect.left() + width, y(key as f32)))
     };
-    for key in (0..KEYS).filter(|key| BLACK[key % 12]) {
-        painter.rect_filled(row(key, rect.width() * 0.62), 0.0, black);
-    }
-    // The gap between E and F, and between B and C, as on any keyboard.
-    for key in (0..KEYS).filter(|key| matches!(key % 12, 3 | 8)) {
-        painter.hline(rect.x_range(), y(key as f32), Stroke::new(0.7, theme::panel()));
+    if small {
+        // Single keys would be a blur: the groups of two and of three, as one sees them from afar.
+        for (first, last) in (0..KEYS).step_by(12).flat_map(|a| [(a + 1, a + 1), (a + 4, a + 6), (a + 9, a + 13)]) {
+            if last < KEYS {
+                let group = row(first, rect.width() * 0.62).union(row(last, rect.width() * 0.62));
+                painter.rect_filled(group, 0.0, black);
+            }
+        }
+    } else {
+        for key in (0..KEYS).filter(|key| BLACK[key % 12]) {
+            painter.rect_filled(row(key, rect.width() * 0.62), 0.0, black);
+        }
+        // The gap between E and F, and between B and C, as on any keyboard.
+        for key in (0..KEYS).filter(|key| matches!(key % 12, 3 | 8)) {
+            painter.hline(rect.x_range(), y(key as f32), Stroke::new(0.7, theme::panel()));
+        }
     }
     let (Some(take), Some(head)) = (shown, head) else { return };
     let spectrum = &take.spectrum;
@@ -402,7 +422,7 @@ fn invitation(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &Desk, acts: &mut 
             "Nothing is coming in yet: put Segue on a track with a piano, and play.".to_owned(),
         ),
         _ => (
-            "Play something, then press Capture & Continue".to_owned(),
+            "Press Capture & Continue when you like".to_owned(),
             format!("Segue takes the last {length} and plays on, in time, on the same piano."),
         ),
     };

@@ -42,7 +42,13 @@ impl Toast {
 
 /// Opens the folder a file is in.
 pub(super) fn reveal(ui: &Ui, file: &Path) {
-    let folder = file.parent().unwrap_or(file);
+    open_folder(ui, file.parent().unwrap_or(file));
+}
+
+/// Opens a folder in the system's file manager; makes it if it is not there.
+pub(super) fn open_folder(ui: &Ui, folder: &Path) {
+    // If it cannot be made, the file manager says so.
+    let _ = std::fs::create_dir_all(folder);
     ui.ctx().open_url(egui::OpenUrl::same_tab(folder.display().to_string()));
 }
 

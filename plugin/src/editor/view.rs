@@ -105,6 +105,8 @@ pub(super) struct View<'a> {
     pub(super) prompt_seconds: f64,
     /// The continuation length that is set; `None` without end.
     pub(super) length_seconds: Option<f64>,
+    /// Seconds of silence after which the duet plays on.
+    pub(super) duet_pause: f32,
 }
 
 impl View<'_> {

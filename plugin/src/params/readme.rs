@@ -1,11 +1,14 @@
-//! The README's table of parameters is this table's.
+//! The README's tables of parameters and of keys are those that the plugin has.
 
 use super::*;
 use std::fmt::Write;
 use std::path::Path;
 
-const BEGIN: &str = "<!-- parameters: written by SEGUE_WRITE_README=1 cargo test -p segue readme -->\n";
-const END: &str = "<!-- parameters end -->\n";
+/// Where a table begins and ends.
+fn marks(name: &str) -> [String; 2] {
+    let how = "written by SEGUE_WRITE_README=1 cargo test -p segue readme";
+    [format!("<!-- {name}: {how} -->\n"), format!("<!-- {name} end -->\n")]
+}
 
 /// What a parameter can be, with its default in bold.
 fn range(param: &dyn AnyParam) -> String {
@@ -31,15 +34,27 @@ fn table() -> String {
     lines
 }
 
+fn keys() -> String {
+    let mut lines = String::from("| key | what it does |\n|---|---|\n");
+    for (key, what) in crate::editor::SHORTCUTS {
+        let _ = writeln!(lines, "| {} | {what} |", key.replace("  ", " "));
+    }
+    lines
+}
+
 #[test]
 fn the_readme_agrees() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(&path).expect("README.md");
-    let (before, rest) = readme.split_once(BEGIN).expect("README.md says where the table begins");
-    let (found, after) = rest.split_once(END).expect("README.md says where the table ends");
-    if std::env::var_os("SEGUE_WRITE_README").is_some() {
-        std::fs::write(&path, [before, BEGIN, &table(), END, after].concat()).expect("README.md is written");
-    } else {
-        assert_eq!(found, table(), "SEGUE_WRITE_README=1 cargo test -p segue readme writes it anew");
+    let mut readme = std::fs::read_to_string(&path).expect("README.md");
+    for (name, table) in [("parameters", table()), ("keys", keys())] {
+        let [begin, end] = marks(name);
+        let (before, rest) = readme.split_once(&begin).expect("README.md says where the table begins");
+        let (found, after) = rest.split_once(&end).expect("README.md says where the table ends");
+        if std::env::var_os("SEGUE_WRITE_README").is_some() {
+            readme = [before, &begin, &table, &end, after].concat();
+            std::fs::write(&path, &readme).expect("README.md is written");
+        } else {
+            assert_eq!(found, table, "{name}: SEGUE_WRITE_README=1 cargo test -p segue readme writes it anew");
+        }
     }
 }

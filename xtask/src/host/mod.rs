@@ -16,6 +16,7 @@ use clack_host::prelude::*;
 use handlers::{Handlers, Main, Shared};
 use score::{Heard, Pace, Score};
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// The plugin's CLAP id.
@@ -155,6 +156,14 @@ impl Host {
     /// Activates, plays the score on a thread of its own, and deactivates. `meanwhile` runs on this thread, every few
     /// milliseconds, with the number of frames played so far.
     pub fn perform(&mut self, score: &Score, mut meanwhile: impl FnMut(&mut Self, u64)) -> Result<Heard> {
+        self.perform_while(score, |host, clock| {
+            meanwhile(host, clock);
+            true
+        })
+    }
+
+    /// The same, until the score's end or until `meanwhile` answers `false`.
+    pub fn perform_while(&mut self, score: &Score, mut meanwhile: impl FnMut(&mut Self, u64) -> bool) -> Result<Heard> {
         let longest = score.blocks.iter().copied().max().ok_or_else(|| Error::host("a score without blocks"))?;
         let render: PluginRender = self.extension("render")?;
         let mode = if score.pace == Pace::Offline { RenderMode::Offline } else { RenderMode::Realtime };
@@ -165,13 +174,16 @@ impl Host {
             max_frames_count: u32::try_from(longest).map_err(Error::host)?,
         };
         let stopped = self.instance.activate(|_, _| (), configuration).map_err(Error::host)?;
-        let clock = std::sync::atomic::AtomicU64::new(0);
+        let progress = score::Progress::default();
         let (heard, stopped) = std::thread::scope(|scope| {
-            let clock = &clock;
-            let thread = scope.spawn(move || score::play(stopped, score, clock));
+            let progress = &progress;
+            let thread = scope.spawn(move || score::play(stopped, score, progress));
+            let mut goes_on = true;
             while !thread.is_finished() {
                 self.pump();
-                meanwhile(self, clock.load(std::sync::atomic::Ordering::Relaxed));
+                // Once it has been told to stop, it is not asked again.
+                goes_on = goes_on && meanwhile(self, progress.clock.load(Relaxed));
+                progress.stop.store(!goes_on, Relaxed);
                 std::thread::sleep(Duration::from_millis(5));
             }
             thread.join().map_err(|_| Error::host("the audio thread panicked"))

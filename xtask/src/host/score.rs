@@ -5,7 +5,7 @@ use super::song::Song;
 use crate::error::{Error, Result};
 use clack_host::events::event_types::{NoteOnEvent, ParamValueEvent};
 use clack_host::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Something happens at a frame, wherever in a block that is.
@@ -86,11 +86,20 @@ pub struct Heard {
     pub late: usize,
 }
 
+/// How far it is, and whether to go on.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Frames played.
+    pub(super) clock: AtomicU64,
+    /// Set to end before the score does.
+    pub(super) stop: AtomicBool,
+}
+
 /// Plays the score; runs on the audio thread.
 pub(super) fn play(
     stopped: StoppedPluginAudioProcessor<Handlers>,
     score: &Score,
-    clock: &AtomicU64,
+    progress: &Progress,
 ) -> (Result<Heard>, StoppedPluginAudioProcessor<Handlers>) {
     match stopped.start_processing() {
         Err(e) => {
@@ -98,7 +107,7 @@ pub(super) fn play(
             (Err(Error::host(reason)), e.into_stopped_processor())
         }
         Ok(mut processor) => {
-            let heard = play_blocks(&mut processor, score, clock);
+            let heard = play_blocks(&mut processor, score, progress);
             (heard, processor.stop_processing())
         }
     }
@@ -107,7 +116,7 @@ pub(super) fn play(
 fn play_blocks(
     processor: &mut StartedPluginAudioProcessor<Handlers>,
     score: &Score,
-    clock: &AtomicU64,
+    progress: &Progress,
 ) -> Result<Heard> {
     let longest = score.blocks.iter().copied().max().unwrap_or(0);
     let total = usize::try_from(score.frames).map_err(Error::host)?;
@@ -186,7 +195,10 @@ fn play_blocks(
             plane.extend_from_slice(&block[..size]);
         }
         first += size;
-        clock.store(first as u64, Relaxed);
+        progress.clock.store(first as u64, Relaxed);
+        if progress.stop.load(Relaxed) {
+            break;
+        }
     }
     Ok(heard)
 }

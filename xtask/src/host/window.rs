@@ -7,7 +7,11 @@ use image::RgbImage;
 use std::time::{Duration, Instant};
 use x11rb::COPY_DEPTH_FROM_PARENT;
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, ImageFormat, Window, WindowClass};
+use x11rb::protocol::xproto::{
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, CreateWindowAux, ImageFormat, InputFocus,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, Window, WindowClass,
+};
+use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
 /// An open editor.
@@ -15,6 +19,7 @@ use x11rb::rust_connection::RustConnection;
 pub struct Editor {
     connection: RustConnection,
     root: Window,
+    window: Window,
     /// Width and height in pixels.
     pub size: (u16, u16),
 }
@@ -64,12 +69,57 @@ impl Editor {
         parent.map_err(Error::host)?;
         // Embedded editors may refuse `show`; they are shown with their window.
         let _ = gui.show(&host.instance.plugin_handle());
-        Ok(Self { connection, root, size })
+        Ok(Self { connection, root, window, size })
     }
 
     /// What is on the screen where the editor is.
     pub fn picture(&self) -> Result<RgbImage> {
         grab(&self.connection, self.root, self.size)
+    }
+
+    /// Moves the pointer there, in pixels of the editor.
+    pub fn point(&self, x: i16, y: i16) -> Result<()> {
+        self.fake(MOTION_NOTIFY_EVENT, 0, LEFT_TOP.0 + x, LEFT_TOP.1 + y)
+    }
+
+    /// Presses and releases the first mouse button where the pointer is.
+    pub fn click(&self) -> Result<()> {
+        self.fake(BUTTON_PRESS_EVENT, 1, 0, 0)?;
+        self.fake(BUTTON_RELEASE_EVENT, 1, 0, 0)
+    }
+
+    /// Presses and releases the key that writes this character unshifted (its keysym, as for all of Latin 1).
+    pub fn key(&self, character: char) -> Result<()> {
+        // The innermost window is the one that listens.
+        let mut listener = self.window;
+        while let Some(child) = self.child(listener)? {
+            listener = child;
+        }
+        let focus = self.connection.set_input_focus(InputFocus::POINTER_ROOT, listener, x11rb::CURRENT_TIME);
+        focus.map_err(Error::host)?;
+        let setup = self.connection.setup();
+        let (first, last) = (setup.min_keycode, setup.max_keycode);
+        let map = self.connection.get_keyboard_mapping(first, last - first + 1).map_err(Error::host)?;
+        let map = map.reply().map_err(Error::host)?;
+        let row = map
+            .keysyms
+            .chunks_exact(map.keysyms_per_keycode.into())
+            .position(|row| row.first() == Some(&u32::from(character)))
+            .ok_or_else(|| Error::host(format!("no key writes {character:?}")))?;
+        let code = first + u8::try_from(row).map_err(Error::host)?;
+        self.fake(KEY_PRESS_EVENT, code, 0, 0)?;
+        self.fake(KEY_RELEASE_EVENT, code, 0, 0)
+    }
+
+    fn child(&self, window: Window) -> Result<Option<Window>> {
+        let tree = self.connection.query_tree(window).map_err(Error::host)?.reply().map_err(Error::host)?;
+        Ok(tree.children.first().copied())
+    }
+
+    /// An event as from a real mouse or keyboard.
+    fn fake(&self, kind: u8, detail: u8, x: i16, y: i16) -> Result<()> {
+        self.connection.xtest_fake_input(kind, detail, 0, self.root, x, y, 0).map_err(Error::host)?;
+        self.connection.flush().map_err(Error::host)
     }
 
     /// Closes the editor.

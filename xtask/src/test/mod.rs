@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, one step after the other.
 
 pub(crate) mod display;
-mod packages;
+pub(crate) mod packages;
 mod venv;
 
 use crate::error::{Error, Result};

@@ -23,7 +23,7 @@ const DAW: &[(&str, &str)] =
     &[("qtractor", "/usr/bin/qtractor"), ("jackd2", "/usr/bin/jack_rec"), ("xdotool", "/usr/bin/xdotool")];
 
 /// Installs what is missing, or says how.
-pub(super) fn install(daw: bool) -> Result<()> {
+pub(crate) fn install(daw: bool) -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
