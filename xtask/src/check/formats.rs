@@ -3,9 +3,9 @@
 
 use super::hold;
 use crate::error::{Error, Result};
+use crate::paths;
 use crate::project;
 use crate::validate::plug::{Format, Instance, Library, Param};
-use crate::paths;
 use segue_engine::take::{Take, TakeId, Tokens};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

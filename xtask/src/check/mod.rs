@@ -3,6 +3,8 @@
 
 mod align;
 mod bare;
+#[cfg(target_os = "linux")]
+mod daw;
 mod formats;
 mod plays;
 mod state;
@@ -58,10 +60,13 @@ pub enum Case {
     Leaves,
     /// The editor in a window.
     Window,
+    /// On a track of Qtractor, on the display that DISPLAY names. Linux.
+    Daw,
 }
 
 /// Runs one check.
 pub fn run(args: &Args) -> Result<()> {
+    let shots = args.shots.clone().unwrap_or_else(|| paths::target().join("shots"));
     match args.case {
         Case::Bare => bare::passes(&args.clap),
         Case::Blocks => bare::blocks(&args.clap),
@@ -75,9 +80,13 @@ pub fn run(args: &Args) -> Result<()> {
         Case::Garbage => state::garbage(&args.clap),
         Case::Leaves => plays::leaves(&args.clap),
         #[cfg(all(unix, not(target_os = "macos")))]
-        Case::Window => window::draws(&args.clap, &args.shots.clone().unwrap_or_else(|| paths::target().join("shots"))),
+        Case::Window => window::draws(&args.clap, &shots),
         #[cfg(not(all(unix, not(target_os = "macos"))))]
         Case::Window => Ok(()),
+        #[cfg(target_os = "linux")]
+        Case::Daw => daw::continues(&args.clap, &std::env::var("DISPLAY").unwrap_or_default(), &shots),
+        #[cfg(not(target_os = "linux"))]
+        Case::Daw => Ok(()),
     }
 }
 
