@@ -64,7 +64,6 @@ class Judged:
     context: np.ndarray
     """`onsets.Heard.context`"""
 
-
     @property
     def fault_seconds(self) -> float:
         """The longest silence, noise or stuck chord."""
