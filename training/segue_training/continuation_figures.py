@@ -22,7 +22,12 @@ from .results import package_version
 from .runtime import Dials, channels_of
 
 FULL, ACOUSTIC = "full", "acoustic"
-REFERENCES = {"truth": "true continuation", "another": "another piece", "loop": "loop of the prompt"}
+REFERENCES = {
+    "truth": "true continuation",
+    "coded": "the same through the codec",
+    "another": "another piece",
+    "loop": "loop of the prompt",
+}
 MADE = {ACOUSTIC: "acoustic only", FULL: "all stages"}
 SWEEP = {"semantic": (0.6, 0.85, 1.1), "coarse": (0.6, 0.85, 1.1)}
 """Temperatures tried with each other"""
@@ -59,7 +64,6 @@ class Judged:
     context: np.ndarray
     """`onsets.Heard.context`"""
 
-
     @property
     def fault_seconds(self) -> float:
         """The longest silence, noise or stuck chord."""
@@ -86,6 +90,8 @@ class Row:
     judged: list[Judged] = field(default_factory=list)
     frechet: list[float] = field(default_factory=list)
     """Of each of `judged`, to the true continuation of the same prompt"""
+    coded_frechet: list[float] = field(default_factory=list)
+    """Of each, to that as the pack's codec decodes it: how far apart as music, both in the codec's sound"""
     set_frechet: float = 0.0
     """Of all of one seed together to all true continuations, mean over the seeds"""
 
@@ -102,6 +108,8 @@ class Figures:
     rows: dict[str, Row]
     wins: list[float]
     """Of each prompt and seed: 1 where all stages are nearer to the truth than acoustic only, ½ for a tie"""
+    coded_wins: list[float]
+    """The same by `Row.coded_frechet`"""
     kept_variance: float
     halves: float
     """Fréchet distance between the two halves of the true continuation, mean: how far music goes by itself"""
@@ -165,11 +173,12 @@ def generated(
     return row
 
 
-def references(ears: Ears, prompts: list[Prompt]) -> dict[str, Row]:
-    """The rows that no pack makes."""
+def references(player: Player, ears: Ears, prompts: list[Prompt]) -> dict[str, Row]:
+    """The rows that no stage makes."""
     rows = {key: Row(name) for key, name in REFERENCES.items()}
     for index, prompt in enumerate(prompts):
-        sounds = {"truth": prompt.truth, "another": another(prompts, index), "loop": prompt.loop()}
+        coded = player.coded(prompt.prompt, prompt.truth)
+        sounds = {"truth": prompt.truth, "coded": coded, "another": another(prompts, index), "loop": prompt.loop()}
         for key, audio in sounds.items():
             rows[key].judged.append(judge(ears, prompt, index, 0, audio))
         print(f"references: {index + 1} of {len(prompts)}", flush=True)
@@ -179,10 +188,11 @@ def references(ears: Ears, prompts: list[Prompt]) -> dict[str, Row]:
 def measure_distances(rows: dict[str, Row]) -> tuple[float, float]:
     """Fills in the Fréchet distances; the share of variance in the projection, and the distance between halves."""
     projection = Projection.of(np.concatenate([one.context for one in rows["truth"].judged]))
-    true = [projection(one.context) for one in rows["truth"].judged]
+    true, coded = ([projection(one.context) for one in rows[key].judged] for key in ("truth", "coded"))
     for row in rows.values():
         projected = [projection(one.context) for one in row.judged]
         row.frechet = [frechet(x, true[one.prompt]) for x, one in zip(projected, row.judged, strict=True)]
+        row.coded_frechet = [frechet(x, coded[one.prompt]) for x, one in zip(projected, row.judged, strict=True)]
         # Seed by seed: a distance between sets depends on how large they are.
         sets: dict[int, list[np.ndarray]] = {}
         for x, one in zip(projected, row.judged, strict=True):
@@ -204,16 +214,21 @@ def endless(player: Player, ears: Ears, prompt: Prompt, seconds: float) -> Endle
     return Endless(level(mono[-length:]) - level(mono[:length]), worst, last.figures["density"])
 
 
+def preferences(ours: list[float], theirs: list[float]) -> list[float]:
+    """Pair by pair: 1 where our distance is the shorter, ½ where both are equal."""
+    return [0.5 if a == b else float(a < b) for a, b in zip(ours, theirs, strict=True)]
+
+
 def measure(player: Player, ears: Ears, prompts: list[Prompt], amounts: Amounts) -> Figures:
     """All figures of a pack at its default dials."""
-    rows = references(ears, prompts)
+    rows = references(player, ears, prompts)
     for kind in MADE:
         rows[kind] = generated(player, ears, prompts, amounts, kind, player.pack.dials())
     kept, halves = measure_distances(rows)
-    pairs = zip(rows[FULL].frechet, rows[ACOUSTIC].frechet, strict=True)
-    wins = [0.5 if full == acoustic else float(full < acoustic) for full, acoustic in pairs]
+    wins = preferences(rows[FULL].frechet, rows[ACOUSTIC].frechet)
+    coded_wins = preferences(rows[FULL].coded_frechet, rows[ACOUSTIC].coded_frechet)
     lasting = [endless(player, ears, prompt, amounts.endless_seconds) for prompt in prompts[: amounts.endless]]
-    return Figures(rows, wins, kept, halves, lasting)
+    return Figures(rows, wins, coded_wins, kept, halves, lasting)
 
 
 def grid(defaults: dict[str, Dials]) -> dict[str, dict[str, Dials]]:
@@ -239,9 +254,9 @@ def grid(defaults: dict[str, Dials]) -> dict[str, dict[str, Dials]]:
 
 def sweep(player: Player, ears: Ears, prompts: list[Prompt], amounts: Amounts) -> Figures:
     """A row of all stages for each setting of `grid`."""
-    rows = references(ears, prompts)
+    rows = references(player, ears, prompts)
     for name, dials in grid(player.pack.dials()).items():
         rows[name] = generated(player, ears, prompts, amounts, FULL, dials)
         rows[name].name = name
     kept, halves = measure_distances(rows)
-    return Figures(rows, [], kept, halves)
+    return Figures(rows, [], [], kept, halves)

@@ -45,12 +45,12 @@ SWEEP_AMOUNTS = Amounts(4, 4, 1, endless=0)
 TITLE = "How it plays on"
 INTRODUCTION = f"""
 Written by `python -m segue_training.continuations`; a section per pack. Each prompt of 4 s is continued for 16 s with
-the pack's default temperatures, by numpy and ONNX Runtime (`runtime`), and heard at 48 kHz beside four references: what
-truly follows, what follows the prompt of *another piece* on the same piano, a *loop* of the prompt, and *acoustic
-only*: the same pack whose coarse stage is told that every semantic token is unknown (as in 7 % of the sequences it was
-trained on). Prompts: recordings of `DATA/prompts`, and places of `validation_midi` on `{HELD_OUT_PIANO}` (held out) and
-`{KNOWN_PIANO}` (trained on), half dry, half in a hall. Nobody listens here: the figures tell what is wrong, not what is
-good.
+the pack's default temperatures, by numpy and ONNX Runtime (`runtime`), and heard at 48 kHz beside references: what
+truly follows, the same through the pack's codec, what follows the prompt of *another piece* on the same piano, a *loop*
+of the prompt, and *acoustic only*: the same pack whose coarse stage is told that every semantic token is unknown (as in
+7 % of the sequences it was trained on). Prompts: recordings of `DATA/prompts`, and places of `validation_midi` on
+`{HELD_OUT_PIANO}` (held out) and `{KNOWN_PIANO}` (trained on), half dry, half in a hall. Nobody listens here: the
+figures tell what is wrong, not what is good.
 
 Of the notes that Transkun hears in prompt and continuation:
 - **key**: Pearson correlation of how long each pitch class sounds, mean. **density**, **velocity**, **pedal** (share of
@@ -73,7 +73,8 @@ Of the sound:
   embedding is the context of Transkun's network before it decides on notes: 256 numbers, averaged over each second and
   over the keys of bass, middle and treble, so 768, in their {COMPONENTS} principal components over the true continuations,
   scaled to variance 1 together. It knows notes, touch, pedal and the sound of pianos, comes with the transcriber, and
-  has nothing of the pack in it. **set**: the same between all continuations of one seed and all true ones, which hardly
+  has nothing of the pack in it. **coded**: the same to the true continuation as the pack's codec decodes it, so that
+  what the codec does to a sound counts less. **set**: the same between all continuations of one seed and all true ones, which hardly
   minds whether a continuation belongs to its prompt. *Neither compares with anybody's FAD.*
 - **preferred**: how often all stages are nearer to the truth (Fréchet) than acoustic only, same prompt and seed. A
   stand-in for the paper's listeners, and not the same.
@@ -132,7 +133,7 @@ def music_table(rows: dict[str, Row]) -> str:
 
 def sound_table(rows: dict[str, Row]) -> str:
     """What is told from the sound and the embedding."""
-    heads = ["", "drift dB", "silent %", "fault", "longest silence, noise, stuck s", "seam dB", "Fréchet", "set"]
+    heads = ["", "drift dB", "silent %", "fault", "longest silence, noise, stuck s", "seam dB", "Fréchet", "coded", "set"]
 
     def line(row: Row) -> list[str]:
         longest = [number(float(row.values(name).max()), 1) for name in ("silence_s", "noise_s", "stuck_s")]
@@ -144,6 +145,7 @@ def sound_table(rows: dict[str, Row]) -> str:
             ", ".join(longest),
             number(middle(row.values("seam_db")), 1),
             number(float(np.mean(row.frechet))),
+            number(float(np.mean(row.coded_frechet))),
             number(row.set_frechet),
         ]
 
@@ -204,16 +206,21 @@ def preface(pack: Pack, amounts: Amounts, counts: tuple[int, int], flags: str) -
 
 def distances_note(found: Figures) -> str:
     """What the Fréchet distances are to be read against."""
+    coded, another = (float(np.mean(found.rows[key].frechet)) for key in ("coded", "another"))
     return (
         f"The components hold {100 * found.kept_variance:.0f} % of the embedding's variance. The two halves of a true "
-        f"continuation are {found.halves:.2f} apart.\n"
+        f"continuation are {found.halves:.2f} apart. The codec alone takes the true continuation "
+        f"{coded / max(1e-9, another):.2f} of another piece's distance away: stages hardly come nearer.\n"
     )
 
 
 def section(pack: Pack, found: Figures, amounts: Amounts, counts: tuple[int, int], flags: str) -> str:
     """What the file says about one pack."""
-    wins, error = np.mean(found.wins), np.std(found.wins) / np.sqrt(max(1, len(found.wins)))
-    preferred = f"{100 * wins:.0f} ± {100 * error:.0f} % of {len(found.wins)} pairs (standard error)"
+    preferred, coded = (
+        f"{100 * np.mean(wins):.0f} ± {100 * np.std(wins) / np.sqrt(len(wins)):.0f} %"
+        for wins in (found.wins, found.coded_wins)
+    )
+    pairs = f"of {len(found.wins)} pairs, {coded} by the distance to the coded truth (± standard error)"
     parts = [
         f"## {heading(pack, False)}\n",
         preface(pack, amounts, counts, flags),
@@ -224,7 +231,7 @@ def section(pack: Pack, found: Figures, amounts: Amounts, counts: tuple[int, int
         "### Sound\n",
         sound_table(found.rows),
         distances_note(found),
-        f"All stages preferred to acoustic only: {preferred}.\n",
+        f"All stages preferred to acoustic only: {preferred} {pairs}.\n",
     ]
     return "\n".join(parts)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import soxr
 
+from .figures import through_pack
 from .held_out import RATE, stereo
 from .kept import Kept
 from .manifest import MANIFEST
@@ -40,3 +41,8 @@ class Player:
         audio = stereo(pack.audible(heard, codes.astype(np.int64), seconds))
         audio = soxr.resample(audio, pack.sample_rate, RATE)[: int(seconds * RATE)]
         return np.pad(audio, ((0, int(seconds * RATE) - len(audio)), (0, 0))).astype(np.float32)
+
+    def coded(self, prompt: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """What truly follows a prompt, both [N, 2], as the pack's codec decodes it: all books, no stage."""
+        books = self.pack.manifest["codec"]["codebooks"]
+        return through_pack(self.pack, np.concatenate([prompt, truth]), books)[len(prompt) :]

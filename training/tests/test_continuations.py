@@ -51,7 +51,7 @@ def test_the_section_of_a_tiny_pack(pack: Path, tmp_path: Path, monkeypatch: pyt
     text = out.read_text(encoding="utf-8")
     assert text.startswith("# What the tokens keep\n") and "before" in text
     assert "# How it plays on\n" in text and "**1 recordings + 1 cuts, 2 seed(s): 4 continuations**" in text
-    for name in ("true continuation", "another piece", "loop of the prompt", "acoustic only", "all stages"):
+    for name in ("true continuation", "the same through the codec", "another piece", "loop of the prompt", "acoustic only", "all stages"):
         assert sum(line.startswith(f"| {name} |") for line in text.splitlines()) == 2, name
     assert "nan" not in text and str(tmp_path) not in text
     # Everything slow was kept: the same again without hearing anything.
