@@ -87,6 +87,9 @@ impl Graph {
             else {
                 return Err(self.invalid(format!("input {name} {shape:?}"), "a state of fixed shape".into()));
             };
+            if values(&fixed).is_none() {
+                return Err(self.invalid(format!("input {name} {shape:?}"), format!("at most {MAX_STATE} values")));
+            }
             let dims: Vec<Dim> = fixed.iter().copied().map(Some).collect();
             self.expect_input(name, TensorElementType::Float32, &dims)?;
             self.expect_output(&format!("next_{name}"), *ty, &dims)?;
@@ -104,10 +107,18 @@ impl Graph {
     }
 }
 
+/// Values in a state of this shape, unless a graph claims more than there can sensibly be.
+fn values(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= MAX_STATE)
+}
+
 fn shape_text(shape: &[Dim]) -> String {
     let dims: Vec<_> = shape.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
     format!("[{}]", dims.join(", "))
 }
+
+/// 256 MiB; states are a few frames of a few hundred channels.
+const MAX_STATE: usize = 1 << 26;
 
 /// A stream of runs over a graph with `state_*` tensors, which are kept from run to run.
 #[derive(Debug)]
@@ -124,7 +135,7 @@ impl StateStream {
         let mut memory = 0;
         for (name, shape) in graph.states()? {
             memory += shape.iter().skip(1).min().copied().unwrap_or(0);
-            let zeros = vec![0.0_f32; shape.iter().product()];
+            let zeros = vec![0.0_f32; values(&shape).unwrap_or(0)];
             let tensor = Tensor::from_array((shape, zeros)).map_err(|e| graph.failed(e))?;
             states.push((format!("next_{name}"), name, tensor.into_dyn()));
         }
@@ -187,5 +198,18 @@ impl StateStream {
     /// The graph, for building inputs.
     pub(crate) fn graph(&self) -> &Arc<Graph> {
         &self.graph
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_memory_could_hold_is_no_state() {
+        assert_eq!(values(&[1, 64, 3]), Some(192));
+        assert_eq!(values(&[]), Some(1));
+        assert_eq!(values(&[1, 1 << 40]), None);
+        assert_eq!(values(&[usize::MAX, usize::MAX]), None);
     }
 }

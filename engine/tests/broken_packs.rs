@@ -146,6 +146,49 @@ fn names_that_leave_the_folder_and_sizes_beyond_reason_are_refused() {
     assert!(pack.refusal().contains("more than 1048576 bytes"), "{}", pack.refusal());
 }
 
+/// A number of the manifest by its path, for [`Copy::manifest`].
+fn number<'m>(manifest: &'m mut toml::Table, path: &str) -> &'m mut toml::Value {
+    let mut steps = path.split('.');
+    let first = manifest.get_mut(steps.next().unwrap()).unwrap();
+    steps.fold(first, |value, step| match step.parse::<usize>() {
+        Ok(index) => value.as_array_mut().unwrap().get_mut(index).unwrap(),
+        Err(_) => value.get_mut(step).unwrap(),
+    })
+}
+
+/// Each number is possible in itself; the graph that contradicts it is named.
+#[test]
+fn numbers_that_are_not_the_graph_s_are_refused() {
+    let wrong = [
+        ("codec.encoder.analysis.0.bins", 480, "codec_encoder.onnx"),
+        ("codec.decoder.synthesis.0.bins", 720, "codec_decoder.onnx"),
+        ("semantic.analysis.0.bins", 480, "semantic_tokenizer.onnx"),
+        ("stage.0.context", 127, "stage_semantic.onnx"),
+        ("stage.0.layers", 2, "stage_semantic.onnx"),
+        ("stage.1.heads", 2, "stage_coarse.onnx"),
+        ("stage.1.head_dim", 64, "stage_coarse.onnx"),
+        ("stage.1.candidates", 8, "stage_coarse.onnx"),
+        ("stage.2.candidates", 8, "stage_fine.onnx"),
+    ];
+    for (path, value, graph) in wrong {
+        let pack = Copy::new();
+        pack.manifest(|m| {
+            let number = number(m, path);
+            assert!(number.is_integer() && *number != toml::Value::Integer(value), "{path}");
+            *number = toml::Value::Integer(value);
+        });
+        let words = pack.refusal();
+        assert!(words.contains(graph), "{path} = {value}: {words}");
+    }
+    let pack = Copy::new();
+    pack.manifest(|m| {
+        for (path, value) in [("layers", 256), ("heads", 256), ("head_dim", 1024), ("context", 65_536)] {
+            *number(m, &format!("stage.0.{path}")) = toml::Value::Integer(value);
+        }
+    });
+    assert!(pack.refusal().contains("at most 2 GiB of cache"), "{}", pack.refusal());
+}
+
 /// A field of bytes in protobuf.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![(number << 3) | 2];

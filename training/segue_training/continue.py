@@ -1,11 +1,10 @@
 """Continue a recording with a pack, in Python: prompt in, what follows out, and a few figures about it.
 
 python -m segue_training.continue --pack PACK --prompt bach.flac --seconds 16 --out bach_continued.wav
-python -m segue_training.continue --pack PACK --prompt a.flac b.flac --out FOLDER --sweep
+python -m segue_training.continue --pack PACK --prompt a.flac b.flac --out FOLDER
 """
 
 import argparse
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--temperature", type=float, nargs="+", help="one per stage; the manifest's by default")
     parser.add_argument("--top-p", type=float)
-    parser.add_argument("--sweep", action="store_true", help="try a grid of temperatures and report means, no audio")
     arguments = parser.parse_args()
     pack = Pack(arguments.pack, arguments.threads)
     dials = pack.dials()
@@ -55,24 +53,12 @@ def main() -> None:
         dial.temperature = temperature
     for dial in dials.values():
         dial.top_p = arguments.top_p or dial.top_p
-    if arguments.sweep:
-        sweep(pack, arguments, dials)
-        return
     print(Report.header())
     for path in arguments.prompt:
         out = arguments.out
         if out is not None and out.suffix != ".wav":
             out = out / f"{path.stem}.wav"
         print(continue_file(pack, path, out, arguments, dials).line(path.stem), flush=True)
-
-
-def sweep(pack: Pack, arguments: argparse.Namespace, dials: dict[str, Dials]) -> None:
-    """Mean figures over all prompts for a grid of semantic and coarse temperatures."""
-    print(Report.header())
-    for semantic, coarse in itertools.product((0.6, 0.8, 0.95), (0.6, 0.8, 0.95)):
-        dials["semantic"].temperature, dials["coarse"].temperature = semantic, coarse
-        reports = [continue_file(pack, path, None, arguments, dials) for path in arguments.prompt]
-        print(Report.mean(reports).line(f"T {semantic} {coarse}"), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Figures that tell whether a continuation is music like its prompt: level, silence, density of notes, loops."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,18 +44,6 @@ class Report:
             f"{self.onsets_ratio:6.2f} {self.chroma_agreement:6.2f} {self.distinct_semantic:8.2f}  {stages}"
         )
 
-    @staticmethod
-    def mean(reports: list["Report"]) -> "Report":
-        """Field by field."""
-        rows = [asdict(report) for report in reports]
-        combined = {}
-        for key, value in rows[0].items():
-            if isinstance(value, dict):
-                combined[key] = {name: float(np.mean([row[key][name] for row in rows])) for name in value}
-            else:
-                combined[key] = float(np.mean([row[key] for row in rows]))
-        return Report(**combined)
-
 
 def compare(prompt: np.ndarray, made: Continuation, rate: int) -> Report:
     """prompt [N] or [N, 2] and what was made of it, both at `rate`."""
@@ -63,11 +51,10 @@ def compare(prompt: np.ndarray, made: Continuation, rate: int) -> Report:
     tenth = rate // 10
     windows = audio[: len(audio) // tenth * tenth].reshape(-1, tenth)
     levels = 10 * np.log10((windows**2).mean(axis=1) + 1e-12)
-    quarter = max(1, len(audio) // 4)
     generated = made.semantic[made.prompt_frames // 2 :]
     return Report(
         level_db=level(audio) - level(prompt),
-        drift_db=level(audio[-quarter:]) - level(audio[:quarter]),
+        drift_db=drift(audio),
         silent_share=float((levels < level(prompt) - 40).mean()),
         onsets_ratio=onsets_per_second(audio, rate) / max(0.1, onsets_per_second(prompt, rate)),
         chroma_agreement=float(chroma(prompt, rate) @ chroma(audio, rate)),
@@ -80,6 +67,12 @@ def compare(prompt: np.ndarray, made: Continuation, rate: int) -> Report:
 def level(audio: np.ndarray) -> float:
     """RMS in dB."""
     return float(10 * np.log10(np.mean(audio**2) + 1e-12))
+
+
+def drift(audio: np.ndarray) -> float:
+    """Level of the last quarter of a sound [N] above the first, in dB."""
+    quarter = max(1, len(audio) // 4)
+    return level(audio[-quarter:]) - level(audio[:quarter])
 
 
 def onsets_per_second(audio: np.ndarray, rate: int) -> float:

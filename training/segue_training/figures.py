@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soxr
@@ -21,10 +17,12 @@ from .held_out import (
     HELD_OUT_PIANO, KNOWN_PIANO, RATE, Clip, Studio, opening, probe_clips, recordings, rendered_clips, stereo,
     validation_files,
 )
+from .kept import Kept
 from .losses import mel_filters
 from .midi import Note
 from .onsets import Transcriber, onset_f1
 from .probe import sounding_keys
+from .results import package_version
 from .runtime import Pack
 from .token_probe import STEPS, probe_f1
 from .visqol import Visqol
@@ -86,25 +84,6 @@ def anchor(audio: np.ndarray) -> np.ndarray:
     spectrum = np.fft.rfft(audio, axis=0)
     spectrum[int(ANCHOR_HZ * len(audio) / RATE) :] = 0
     return np.fft.irfft(spectrum, len(audio), axis=0).astype(np.float32)
-
-
-class Kept:
-    """Figures that took long, kept by a hash of what they depend on."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def get(self, kind: str, sounds: list[np.ndarray], compute: Callable[[], Any]) -> Any:
-        """The JSON value that `compute` gives for these sounds."""
-        digest = hashlib.sha256(kind.encode())
-        for sound in sounds:
-            digest.update(np.ascontiguousarray(sound, np.float32).tobytes())
-        path = self._folder / f"{digest.hexdigest()[:24]}.json"
-        if not path.exists():
-            path.with_suffix(".tmp").write_text(json.dumps(compute()))
-            path.with_suffix(".tmp").rename(path)
-        return json.loads(path.read_text())
 
 
 class Material:
@@ -188,14 +167,6 @@ class Judge:
         """Figure by figure."""
         rows = [self.figures(clip.audio, sound) for clip, sound in zip(clips, decoded, strict=True)]
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-
-
-def package_version(name: str) -> str:
-    """The installed version of a package, or "absent"."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
 
 
 def measure(pack: Pack, material: Material, judge: Judge, amounts: Amounts, without: set[str], seed: int) -> Figures:

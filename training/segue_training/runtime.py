@@ -279,8 +279,13 @@ class Pack:
             return heard["mid"]
         return np.stack([heard["mid"] + heard["side"], heard["mid"] - heard["side"]], axis=1)
 
-    def continue_prompt(self, prompt: np.ndarray, seconds: float, dials: dict[str, Dials], seed: int) -> Continuation:
-        """prompt [N] or [N, C] at the pack's rate → what follows it."""
+    def continue_prompt(
+        self, prompt: np.ndarray, seconds: float, dials: dict[str, Dials], seed: int, acoustic_only: bool = False
+    ) -> Continuation:
+        """prompt [N] or [N, C] at the pack's rate → what follows it.
+
+        `acoustic_only`: without the semantic stage; the stages that it conditions are told that all of it is unknown.
+        """
         gain = self.gain(prompt)
         known, semantic = self.encode(prompt * gain), self.semantic(prompt * gain)
         hop, semantic_hop = self.manifest["codec"]["hop"], self.manifest["semantic"]["hop"]
@@ -294,6 +299,9 @@ class Pack:
                 codes = self._parallel(key, codes, known, dials[key], random, timings[key])
                 continue
             runner = Autoregressive(self._sessions[key], stage)
+            if stage["writes"] == "semantic" and acoustic_only:
+                semantic = np.full_like(semantic, self.manifest["semantic"]["cardinality"])
+                continue
             if stage["writes"] == "semantic":
                 until = (wanted - 1) // ratio + 4
                 semantic = runner.generate(semantic[:, None], until, None, dials[key], random, timings[key])[:, 0]
@@ -304,9 +312,13 @@ class Pack:
                 condition = partial(condition_window, semantic, ratio=ratio, offsets=offsets, unknown=unknown)
             books = stage["codebooks"]
             codes = runner.generate(known[:, :books], wanted, condition, dials[key], random, timings[key])
-        audio = self.decode(codes) / gain
-        length = int(seconds * self.sample_rate)
-        return Continuation(audio[len(prompt) : len(prompt) + length], codes, semantic, len(known), timings)
+        return Continuation(self.audible(prompt, codes, seconds), codes, semantic, len(known), timings)
+
+    def audible(self, prompt: np.ndarray, codes: np.ndarray, seconds: float) -> np.ndarray:
+        """The sound of what follows a prompt [N] or [N, C]: codes [T, Q] of both → [seconds · rate], or [.., 2] of a
+        stereo pack, at the prompt's level."""
+        audio = self.decode(codes) / self.gain(prompt)
+        return audio[len(prompt) : len(prompt) + int(seconds * self.sample_rate)]
 
     def _parallel(
         self, key: str, codes: np.ndarray, known: np.ndarray, dials: Dials, random: np.random.Generator, timing: Timing

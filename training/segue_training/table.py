@@ -9,23 +9,22 @@ a hash of the sounds compared, so that Opus and the originals are judged once fo
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import re
 import time
 from pathlib import Path
 
 import torch
 
 from . import opus
-from .figures import ANCHOR_HZ, OPUS_KBPS, QUICK, SETS, Amounts, Figures, Judge, Kept, Material, Row, measure, package_version
+from .figures import ANCHOR_HZ, OPUS_KBPS, QUICK, SETS, Amounts, Figures, Judge, Material, Row, measure
 from .held_out import CLIP_BEGIN_SECONDS, HELD_OUT_PIANO, KNOWN_PIANO
+from .kept import Kept
+from .results import lines, machine, merged, number, verdict
 from .runtime import Pack
 
 DEFAULT_PACK = Path(__file__).resolve().parents[2] / "assets/packs/first"
 SEED = 1
 EXACT, INAUDIBLE_DB = ("si_sdr_db", "si_sdr_mid_db"), 150
-TITLE = "# What the tokens keep\n"
+TITLE = "What the tokens keep"
 INTRODUCTION = f"""
 Written by `python -m segue_training.table`; a section per pack. All sounds are 48 kHz stereo; a pack is given them at its
 own rate and channels, and its sound is brought back to 48 kHz stereo.
@@ -45,17 +44,6 @@ own rate and channels, and its sound is brought back to 48 kHz stereo.
   last 0.4 s and still sound; learnt from training pieces on `{KNOWN_PIANO}`, tested on held-out pieces on `{HELD_OUT_PIANO}`.
 - **Opus**: opusenc `--music --cvbr`; the bit rate is that of the packets.
 """
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """A figure, or a dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def lines(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    body = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in body) + "\n"
 
 
 def reconstruction_table(found: Figures, name: str) -> str:
@@ -118,7 +106,7 @@ def goals_table(found: Figures) -> str:
         return min(values, default=None)
 
     def add(goal: str, figure: float | None, met: bool | None, digits: int = 2) -> None:
-        rows.append([goal, number(figure, digits), "–" if met is None else "yes" if met else "**no**"])
+        rows.append([goal, number(figure, digits), verdict(met)])
 
     full, coarse = worst("full", "visqol"), worst("coarse", "visqol")
     add("ViSQOL, all books ≥ 4.2", full, None if full is None else full >= 4.2)
@@ -146,16 +134,6 @@ def goals_table(found: Figures) -> str:
     add("decode ≥ 30 × real time (graph)", found.cost.decode_graph, found.cost.decode_graph >= 30, 0)
     add("both tokenizers ≥ 15 × real time (graphs)", found.cost.both_graph, found.cost.both_graph >= 15, 0)
     return lines(["goal (worse of both sets)", "figure", "met"], rows)
-
-
-def machine() -> str:
-    """The processor, and what is measured with."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = re.search(r"model name\s*: (.*)", info)
-    name = model.group(1) if model else platform.processor() or platform.machine()
-    amx = ", AMX" if "amx_tile" in info else ""
-    tools = ", ".join(f"{tool} {package_version(tool)}" for tool in ("onnxruntime", "visqol-python", "transkun"))
-    return f"{name}, {os.cpu_count()} cores{amx}, one thread; {tools}"
 
 
 def section(pack: Pack, found: Figures, amounts: Amounts, material: Material, flags: str) -> str:
@@ -186,13 +164,6 @@ def section(pack: Pack, found: Figures, amounts: Amounts, material: Material, fl
     return "\n".join(parts)
 
 
-def merged(text: str, name: str, new: str) -> str:
-    """The file with the pack's section put in or replaced, and the introduction of today."""
-    sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
-    others = [part.strip() + "\n" for part in sections if not part.startswith(f"## {name}\n")]
-    return "\n".join([TITLE + INTRODUCTION, *others, new.strip() + "\n"])
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -216,7 +187,7 @@ def main() -> None:
         pack = Pack(folder)
         found = measure(pack, material, judge, amounts, without, SEED)
         old = arguments.out.read_text(encoding="utf-8") if arguments.out.exists() else ""
-        new = merged(old, pack.manifest["name"], section(pack, found, amounts, material, flags))
+        new = merged(old, TITLE, INTRODUCTION, pack.manifest["name"], section(pack, found, amounts, material, flags))
         arguments.out.write_text(new, encoding="utf-8")
         print(section(pack, found, amounts, material, flags), flush=True)
 

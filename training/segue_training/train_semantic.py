@@ -35,7 +35,7 @@ NEIGHBOURS = 1
 """Frames next to a moment that are not held against it."""
 CLUSTER_FRAMES = 120_000
 CLUSTER_ITERATIONS = 25
-WHITENING = 0.25
+HOLD_FRAMES, HOLD_WEIGHT = 2, 4.0
 SAVE_SECONDS = 120.0
 
 
@@ -171,40 +171,41 @@ def save(state: dict, path: Path) -> None:
 
 @torch.no_grad()
 def cluster(model: MaskedPrediction, layer: int, pairs: Pairs) -> SemanticTokenizer:
-    """The tokenizer that ends at `layer`. After the layer that was taught to tell moments apart, its vectors on the unit
-    sphere are clustered (centroids of length 1: the nearest does not depend on a vector's length), else principal
-    components."""
+    """The tokenizer that ends at `layer`: its features on their discriminant directions, clustered on the unit sphere
+    (centroids of length 1: the nearest does not depend on a vector's length, which is mostly loudness)."""
     network = model.network
-    contrast = layer == model.contrast_layer
-    config = replace(network.config, layer=layer, layers=layer)
-    tokenizer = SemanticTokenizer(config)
+    tokenizer = SemanticTokenizer(replace(network.config, layer=layer, layers=layer))
     tokenizer.network.input.load_state_dict(network.input.state_dict())
     tokenizer.network.blocks.load_state_dict(network.blocks[:layer].state_dict())
     parts: list[torch.Tensor] = []
-    while sum(len(part) for part in parts) < CLUSTER_FRAMES:
-        bands = pairs.draw(BATCH, CLIP_FRAMES).flatten(0, 1)
-        parts.append(tokenizer.norm(tokenizer.network(bands)[layer - 1]).flatten(0, 1))
-    vectors = torch.cat(parts)
+    while sum(part[..., 0].numel() for part in parts) < CLUSTER_FRAMES:
+        bands = pairs.draw(BATCH, CLIP_FRAMES)
+        hidden = tokenizer.network(bands.flatten(0, 1))[layer - 1]
+        parts.append(tokenizer.norm(hidden).unflatten(0, (2, BATCH)))
+    features = torch.cat(parts, dim=1)
+    directions = discriminant(features, tokenizer.config.projected)
+    tokenizer.project.weight.copy_(directions)
+    tokenizer.project.bias.copy_(-directions @ features.flatten(0, 2).mean(0))
+    points = F.normalize(tokenizer.project(features.flatten(0, 2)), dim=-1)
     generator = torch.Generator().manual_seed(0)
-    if contrast:
-        tokenizer.project.load_state_dict(model.contrast.state_dict())
-        points = F.normalize(tokenizer.project(vectors), dim=-1)
-        centroids = k_means(points, config.cardinality, CLUSTER_ITERATIONS, generator)
-        tokenizer.centroids = F.normalize(centroids, dim=-1)
-        return tokenizer
-    weight = principal_components(vectors, config.projected)
-    tokenizer.project.weight.copy_(weight)
-    tokenizer.project.bias.copy_(-weight @ vectors.mean(0))
-    tokenizer.centroids = k_means(tokenizer.project(vectors), config.cardinality, CLUSTER_ITERATIONS, generator)
+    centroids = k_means(points, tokenizer.config.cardinality, CLUSTER_ITERATIONS, generator)
+    tokenizer.centroids = F.normalize(centroids, dim=-1)
     return tokenizer
 
 
-def principal_components(vectors: torch.Tensor, count: int) -> torch.Tensor:
-    """Projection [count, d] on the strongest components of `vectors` [N, d], each divided by its variance to the power
-    `WHITENING`: left as they are, a few loud directions (level, timbre) would decide the clusters."""
-    variances, directions = torch.linalg.eigh(torch.cov(vectors.t()))
-    scaled = directions * variances.clamp(min=1e-6) ** -WHITENING
-    return scaled[:, -count:].t()
+def discriminant(features: torch.Tensor, count: int) -> torch.Tensor:
+    """Directions [count, d] of features [2, B, T, d] of two recordings of each performance (Fisher's linear discriminant):
+    those in which moments differ most, as a multiple of what differs between the recordings of a moment (piano, room)
+    and within `HOLD_FRAMES` of it (the decay of what sounds), that sum being 1 in every direction."""
+    aside = (features[0] - features[1]).flatten(0, -2)
+    along = (features[:, :, HOLD_FRAMES:] - features[:, :, :-HOLD_FRAMES]).flatten(0, -2)
+    within = (torch.cov(aside.t()) + HOLD_WEIGHT * torch.cov(along.t())) / 2
+    within += 1e-3 * within.diagonal().mean() * torch.eye(len(within))
+    total = torch.cov(features.flatten(0, -2).t())
+    values, vectors = torch.linalg.eigh(within)
+    whiten = vectors * values.rsqrt() @ vectors.t()
+    _, chosen = torch.linalg.eigh(whiten @ total @ whiten)
+    return chosen[:, -count:].t() @ whiten
 
 
 def load_tokenizer(path: Path) -> SemanticTokenizer:

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from segue_training import abx, cost, opus, table
+from segue_training import abx, cost, opus
 from segue_training.distances import mel_distance, si_sdr, stft_distance
 from segue_training.export_tokenizers import export_random
-from segue_training.figures import Kept, book_use, through_pack
+from segue_training.figures import book_use, through_pack
 from segue_training.held_out import stereo
+from segue_training.kept import Kept
 from segue_training.midi import Note
 from segue_training.onsets import Transcriber, onset_f1
 from segue_training.pack import random_stages, write_pack
 from segue_training.presets import PRESETS
+from segue_training.results import merged
 from segue_training.runtime import Pack, analyse, channels_of, signal
 from segue_training.token_probe import probe_f1
 from segue_training.visqol import Visqol
@@ -186,10 +188,14 @@ def test_kept_figures_are_not_measured_twice(tmp_path: Path, sound: np.ndarray) 
 
 
 def test_a_section_replaces_its_own_and_keeps_the_others() -> None:
-    first = table.merged("", "one", "## one\n\nbygone\n")
-    both = table.merged(first, "two", "## two\n\nkept\n")
-    again = table.merged(both, "one", "## one\n\nnew\n")
-    assert "kept" in again and "new" in again and "bygone" not in again and again.count("# What the tokens keep") == 1
+    first = merged("", "Tokens", "How.", "one", "## one\n\nbygone\n")
+    both = merged(first, "Tokens", "How.", "two", "## two\n\nkept\n")
+    other = merged(both, "Music", "Why.", "one", "## one\n\nmusic\n")
+    again = merged(other, "Tokens", "How else.", "one", "## one\n\nnew\n")
+    assert "kept" in again and "new" in again and "bygone" not in again and again.count("# Tokens") == 1
+    assert again.count("How") == again.count("How else.") == 1
+    assert again.endswith("# Music\n\nWhy.\n\n## one\n\nmusic\n")
+    assert merged(again, "Tokens", "How else.", "one", "## one\n\nnew\n") == again
 
 
 def test_ogg_packets_are_counted_without_headers() -> None:

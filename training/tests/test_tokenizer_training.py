@@ -77,6 +77,20 @@ def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.Monk
     assert not torch.equal(decoder, finishing.codec.decoder.input.weight)
 
 
+def test_the_discriminant_leaves_the_room_and_the_decay_out() -> None:
+    random = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=random)
+
+    chord = noise(1, 8, 10, 1).repeat_interleave(12, dim=2).expand(2, -1, -1, -1)
+    room = 5 * noise(2, 8, 1, 1).expand(-1, -1, 120, -1)
+    decay = 5 * noise(1, 8, 120, 1).expand(2, -1, -1, -1)
+    features = torch.cat([room, chord, decay], dim=-1) + 0.01 * noise(2, 8, 120, 3)
+    (direction,) = train_semantic.discriminant(features, 1)
+    assert direction[1].abs() > 20 * direction[[0, 2]].abs().max()
+
+
 def test_masked_prediction_learns_and_its_clusters_export(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     for name, value in {"BATCH": 2, "CLIP_FRAMES": 40, "CLUSTER_FRAMES": 200, "CLUSTER_ITERATIONS": 2}.items():

@@ -1,7 +1,8 @@
 //! Other programs: run quietly and say in one line what went wrong, or run in the open.
 
 use crate::error::{Error, Result};
-use std::process::{Command, Stdio};
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
 
 /// The Python that is on the path.
 #[must_use]
@@ -43,6 +44,57 @@ pub fn openly(command: &mut Command) -> Result<()> {
         .status()
         .map_err(|e| Error::Program { program: program.clone(), reason: e.to_string() })?;
     if status.success() { Ok(()) } else { Err(Error::Program { program, reason: status.to_string() }) }
+}
+
+/// Runs to the end with these words on its standard input; the output is dropped.
+pub fn spoken_to(command: &mut Command, words: &str) -> Result<()> {
+    let program = describe(command);
+    let failed = |reason: String| Error::Program { program: program.clone(), reason };
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| failed(e.to_string()))?;
+    let said = child.stdin.take().map(|mut input| input.write_all(words.as_bytes()));
+    let status = child.wait().map_err(|e| failed(e.to_string()))?;
+    match said {
+        Some(Ok(())) if status.success() => Ok(()),
+        _ => Err(failed(status.to_string())),
+    }
+}
+
+/// A program that runs beside this one, silently, and ends with this value.
+#[derive(Debug)]
+pub struct Beside {
+    child: Child,
+    program: String,
+}
+
+impl Beside {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let program = describe(command);
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        match started {
+            Ok(child) => Ok(Self { child, program }),
+            Err(e) => Err(Error::Program { program, reason: e.to_string() }),
+        }
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> Result<()> {
+        let failed = |reason: String| Error::Program { program: self.program.clone(), reason };
+        let status = self.child.wait().map_err(|e| failed(e.to_string()))?;
+        if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The first line that says ERROR, else the last line of either stream, else the status.

@@ -4,16 +4,43 @@ use crate::error::{Error, Result};
 use segue_engine::take::Take;
 use serde_json::Value;
 
-/// The takes in a state, newest first.
+/// The formats of takes this reads.
+const FORMATS: std::ops::RangeInclusive<u64> = 1..=2;
+
+/// The takes in a state, newest first. Documents that a Segue has kept without understanding them are passed over, as
+/// long as there is one that can be read.
 pub fn takes(state: &[u8]) -> Result<Vec<Take>> {
     let wrong = |e: serde_json::Error| Error::host(format!("the saved state is not what it should be: {e}"));
     // The framework writes JSON, in which each persisted field is JSON in a string.
-    let state: Value = serde_json::from_slice(json(state)).map_err(wrong)?;
-    let field = state.pointer("/fields/takes").and_then(Value::as_str).unwrap_or("null");
-    let document: Value = serde_json::from_str(field).map_err(wrong)?;
-    match document.get("takes") {
-        Some(takes) => serde_json::from_value(takes.clone()).map_err(wrong),
-        None => Ok(Vec::new()),
+    let state: Value = serde_json::Deserializer::from_slice(json(state))
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::host("the saved state is empty"))?
+        .map_err(wrong)?;
+    let fields = state.get("fields").and_then(Value::as_object).into_iter().flatten();
+    let ours =
+        fields.filter(|(name, _)| name.strip_prefix("takes").is_some_and(|r| r.is_empty() || r.starts_with('.')));
+    let (mut takes, mut refused) = (None, None);
+    for (_, field) in ours {
+        match document(field.as_str().unwrap_or_default()) {
+            Ok(newer) => takes = Some(newer.into_iter().chain(takes.unwrap_or_default()).collect()),
+            Err(e) => refused = Some(e),
+        }
+    }
+    match (takes, refused) {
+        (None, Some(e)) => Err(e),
+        (takes, _) => Ok(takes.unwrap_or_default()),
+    }
+}
+
+fn document(text: &str) -> Result<Vec<Take>> {
+    let wrong = |e: serde_json::Error| Error::host(format!("the saved takes are not what they should be: {e}"));
+    let document: Value = serde_json::from_str(text).map_err(wrong)?;
+    match (document.get("version").and_then(Value::as_u64), document.get("takes")) {
+        (Some(version), Some(takes)) if FORMATS.contains(&version) => {
+            serde_json::from_value(takes.clone()).map_err(wrong)
+        }
+        (version, _) => Err(Error::host(format!("the saved takes are of format {version:?}"))),
     }
 }
 

@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let (Some(session), Some(clap)) = (args.session, &args.clap) {
         return perform(session, clap, &|name| out.join(format!("{}{name}.png", args.prefix)));
     }
-    packages::install()?;
+    packages::install(false)?;
     let library = runtime::cpu()?;
     let clap = match &args.clap {
         Some(clap) => clap.clone(),

@@ -113,6 +113,16 @@ fn a_reopened_project_plays_the_same() {
 }
 
 #[test]
+fn a_project_of_the_clap_is_the_same_in_the_vst3_and_the_other_way_round() {
+    check("formats", &[]);
+}
+
+#[test]
+fn a_hundred_takes_are_small_and_whole() {
+    check("hundred", &[]);
+}
+
+#[test]
 fn garbage_for_a_state_changes_nothing() {
     check("garbage", &[]);
 }

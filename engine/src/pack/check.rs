@@ -136,6 +136,13 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
                 ),
                 "sizes of its cache",
             )?;
+            // Keys and values; each factor is at most 65536, so that this cannot overflow.
+            let cache = 2 * s.layers as u64 * s.heads as u64 * s.context as u64 * s.head_dim as u64 * 4;
+            expect(
+                cache <= super::MAX_FILE_BYTES,
+                format!("stage {id}: a cache of {cache} bytes"),
+                "at most 2 GiB of cache",
+            )?;
         } else {
             expect(
                 s.writes == StreamId::Acoustic && s.first_codebook > 0,

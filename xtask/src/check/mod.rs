@@ -3,6 +3,9 @@
 
 mod align;
 mod bare;
+#[cfg(target_os = "linux")]
+mod daw;
+mod formats;
 mod plays;
 mod state;
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -47,16 +50,23 @@ pub enum Case {
     Meters,
     /// Save, close, open, play.
     State,
+    /// A project saved by the CLAP is the same in the VST3, and the other way round.
+    Formats,
+    /// A project with a hundred takes.
+    Hundred,
     /// Bytes that are no state change nothing.
     Garbage,
     /// Closed while it generates.
     Leaves,
     /// The editor in a window.
     Window,
+    /// On a track of Qtractor, on the display that DISPLAY names. Linux.
+    Daw,
 }
 
 /// Runs one check.
 pub fn run(args: &Args) -> Result<()> {
+    let shots = args.shots.clone().unwrap_or_else(|| paths::target().join("shots"));
     match args.case {
         Case::Bare => bare::passes(&args.clap),
         Case::Blocks => bare::blocks(&args.clap),
@@ -65,12 +75,18 @@ pub fn run(args: &Args) -> Result<()> {
         Case::Aligns => align::aligns(&args.clap),
         Case::Meters => align::meters(&args.clap),
         Case::State => state::reopens(&args.clap),
+        Case::Formats => formats::exchange(&args.clap),
+        Case::Hundred => formats::hundred(&args.clap),
         Case::Garbage => state::garbage(&args.clap),
         Case::Leaves => plays::leaves(&args.clap),
         #[cfg(all(unix, not(target_os = "macos")))]
-        Case::Window => window::draws(&args.clap, &args.shots.clone().unwrap_or_else(|| paths::target().join("shots"))),
+        Case::Window => window::draws(&args.clap, &shots),
         #[cfg(not(all(unix, not(target_os = "macos"))))]
         Case::Window => Ok(()),
+        #[cfg(target_os = "linux")]
+        Case::Daw => daw::continues(&args.clap, &std::env::var("DISPLAY").unwrap_or_default(), &shots),
+        #[cfg(not(target_os = "linux"))]
+        Case::Daw => Ok(()),
     }
 }
 

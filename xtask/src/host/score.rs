@@ -148,14 +148,24 @@ fn play_blocks(
             }
         }
         events.clear();
+        let mut change = score.song.as_ref().and_then(|song| {
+            let frame = song.change(first as u64, (first + size) as u64, score.rate)?;
+            Some(song.event(frame, score.rate).with_time(u32::try_from(frame - first as u64).ok()?))
+        });
         while let Some(cue) = cues.next_if(|c| c.frame < (first + size) as u64) {
             let offset = u32::try_from(cue.frame.saturating_sub(first as u64)).map_err(Error::host)?;
+            if let Some(event) = change.take_if(|event| event.time() <= offset) {
+                events.push(&event);
+            }
             match cue.what {
                 What::Param(param, value) => {
                     events.push(&ParamValueEvent::new(offset, param, Pckn::match_all(), value));
                 }
                 What::Note(key) => events.push(&NoteOnEvent::new(offset, Pckn::new(0_u8, 0_u8, key, 0_u8), 0.8)),
             }
+        }
+        if let Some(event) = change {
+            events.push(&event);
         }
         sent_back.clear();
         let ins = in_ports.with_input_buffers([AudioPortBuffer {

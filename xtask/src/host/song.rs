@@ -71,7 +71,15 @@ impl Song {
         frames(line) as u64
     }
 
-    /// What the plugin is told before the block that begins at this frame.
+    /// The first frame after `from` and before `to` from which another meter holds.
+    #[must_use]
+    pub fn change(&self, from: u64, to: u64, rate: u32) -> Option<u64> {
+        let frame = |meter: &Meter| ((meter.from - self.from) * 60.0 / self.tempo * f64::from(rate)).ceil();
+        let frames = self.meters.iter().map(frame).filter(|frame| *frame > 0.0);
+        frames.map(|frame| frame as u64).find(|frame| (from + 1..to).contains(frame))
+    }
+
+    /// What the plugin is told of this frame.
     #[must_use]
     pub fn event(&self, frame: u64, rate: u32) -> TransportEvent {
         let position = self.position(frame, rate);

@@ -74,19 +74,7 @@ impl Editor {
 
     /// What is on the screen where the editor is.
     pub fn picture(&self) -> Result<RgbImage> {
-        let (width, height) = self.size;
-        let reply = self
-            .connection
-            .get_image(ImageFormat::Z_PIXMAP, self.root, LEFT_TOP.0, LEFT_TOP.1, width, height, !0)
-            .map_err(Error::host)?
-            .reply()
-            .map_err(Error::host)?;
-        let mut picture = RgbImage::new(width.into(), height.into());
-        // A 24-bit visual is sent as four bytes a pixel: blue, green, red, nothing.
-        for (pixel, bytes) in picture.pixels_mut().zip(reply.data.chunks_exact(4)) {
-            *pixel = image::Rgb([bytes[2], bytes[1], bytes[0]]);
-        }
-        Ok(picture)
+        grab(&self.connection, self.root, self.size)
     }
 
     /// Moves the pointer there, in pixels of the editor.
@@ -140,4 +128,25 @@ impl Editor {
         gui.destroy(&host.instance.plugin_handle());
         Ok(())
     }
+}
+
+/// What is on the whole screen of a display.
+pub fn screen(display: &str) -> Result<RgbImage> {
+    let (connection, screen) = x11rb::connect(Some(display)).map_err(Error::host)?;
+    let screen = &connection.setup().roots[screen];
+    grab(&connection, screen.root, (screen.width_in_pixels, screen.height_in_pixels))
+}
+
+fn grab(connection: &RustConnection, root: Window, (width, height): (u16, u16)) -> Result<RgbImage> {
+    let reply = connection
+        .get_image(ImageFormat::Z_PIXMAP, root, LEFT_TOP.0, LEFT_TOP.1, width, height, !0)
+        .map_err(Error::host)?
+        .reply()
+        .map_err(Error::host)?;
+    let mut picture = RgbImage::new(width.into(), height.into());
+    // A 24-bit visual is sent as four bytes a pixel: blue, green, red, nothing.
+    for (pixel, bytes) in picture.pixels_mut().zip(reply.data.chunks_exact(4)) {
+        *pixel = image::Rgb([bytes[2], bytes[1], bytes[0]]);
+    }
+    Ok(picture)
 }

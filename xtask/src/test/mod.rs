@@ -5,7 +5,8 @@ pub(crate) mod packages;
 mod venv;
 
 use crate::error::{Error, Result};
-use crate::{bundle, paths, process, runtime};
+use crate::validate::plug::Format;
+use crate::{bundle, paths, process, runtime, validate};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -13,19 +14,22 @@ use std::time::Instant;
 /// Run every test.
 ///
 /// Formatting, lints, unit and property tests, the engine on the shipped pack, the built CLAP in a CLAP host, the built
-/// VST3 in a VST3 host, the editor in a real window. On Debian, missing packages are installed if this is root; otherwise
-/// the one line to run is printed.
+/// VST3 in a VST3 host, the editor in a real window, and a short run of `cargo xtask validate` on both. On Debian, missing
+/// packages are installed if this is root; otherwise the one line to run is printed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The tests of training/ too, and PyTorch against ONNX Runtime: a virtual environment with PyTorch, several GB.
     #[arg(long)]
     training: bool,
+    /// The CLAP on a track of Qtractor, driven and recorded, as well: about a minute. Linux.
+    #[arg(long)]
+    daw: bool,
 }
 
 /// Runs the task.
 pub fn run(args: &Args) -> Result<()> {
     let begin = Instant::now();
-    packages::install()?;
+    packages::install(args.daw)?;
     let library = runtime::cpu()?;
     let clap = step("build the plugin so that it aborts if process() allocates", bundle::strict_clap)?;
     let display = display::Display::start()?;
@@ -58,6 +62,18 @@ pub fn run(args: &Args) -> Result<()> {
         bundle::bundle()?;
         venv::vst3()
     });
+    // Short rounds of everything; `cargo xtask validate` runs the long ones.
+    check("the CLAP, promise by promise", &|| validate::quick(&clap, Format::Clap, &display.name));
+    check("the VST3, promise by promise", &|| validate::quick(&paths::vst3(), Format::Vst3, &display.name));
+    #[cfg(target_os = "linux")]
+    if args.daw {
+        check("the CLAP in Qtractor", &|| {
+            let mut host = Command::new(std::env::current_exe().map_err(|e| Error::file(Path::new("xtask"), e))?);
+            host.args(["host-check", "daw", "--clap"]).arg(&clap).arg("--shots").arg(&shots);
+            let packs = std::env::var_os("SEGUE_PACKS").unwrap_or_else(|| paths::packs().into());
+            process::openly(host.env("SEGUE_RUNTIME", &library).env("SEGUE_PACKS", packs).env("DISPLAY", &display.name))
+        });
+    }
     if args.training {
         check("training", &|| venv::training(&library));
     }
@@ -66,7 +82,10 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::Check(format!("after {minutes:.1} min, these did not hold: {}", failed.join("; "))));
     }
     let training = if args.training { ", training" } else { "" };
-    println!("all held in {minutes:.1} min: format, lints, cargo tests, CLAP host, editor window, VST3 host{training}");
+    let daw = if args.daw { ", DAW" } else { "" };
+    println!(
+        "all held in {minutes:.1} min: format, lints, cargo tests, CLAP host, editor window, VST3 host, promises{daw}{training}"
+    );
     Ok(())
 }
 

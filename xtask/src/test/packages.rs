@@ -18,14 +18,23 @@ const NEEDED: &[(&str, &str)] = &[
     ("libatomic1", "LIB/libatomic.so.1"),
 ];
 
+/// What `--daw` needs besides.
+const DAW: &[(&str, &str)] =
+    &[("qtractor", "/usr/bin/qtractor"), ("jackd2", "/usr/bin/jack_rec"), ("xdotool", "/usr/bin/xdotool")];
+
 /// Installs what is missing, or says how.
-pub(crate) fn install() -> Result<()> {
+pub(crate) fn install(daw: bool) -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
     let libraries = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
     let there = |sign: &str| Path::new(&sign.replace("LIB", &libraries)).exists();
-    let mut missing: Vec<&str> = NEEDED.iter().filter(|(_, sign)| !there(sign)).map(|(name, _)| *name).collect();
+    let mut missing: Vec<&str> = NEEDED
+        .iter()
+        .chain(if daw { DAW } else { &[] })
+        .filter(|(_, sign)| !there(sign))
+        .map(|(name, _)| *name)
+        .collect();
     // Debian's own Python has neither pip nor venv by itself.
     for (module, package) in [("pip", "python3-pip"), ("ensurepip", "python3-venv")] {
         let code = format!("import {module}");

@@ -283,7 +283,27 @@ pub const ELSEWHERE: &[(&str, &str, &str)] = &[
         "engine/tests/faults.rs",
         "every_missing_piece_is_named_and_can_be_put_there_later",
     ),
-    ("Random bytes as a project change nothing", "plugin/src/state.rs", "random_bytes_change_nothing"),
+    (
+        "A file of a pack that is missing, cut, flipped, swapped, a link or a pipe is refused by name",
+        "engine/tests/broken_packs.rs",
+        "each_file_missing_cut_flipped_or_swapped_is_named",
+    ),
+    (
+        "A pack cannot have a file outside its folder read, nor a custom operator loaded",
+        "engine/tests/broken_packs.rs",
+        "data_outside_the_graph_s_file_is_refused_before_the_runtime_sees_it",
+    ),
+    (
+        "Numbers of a manifest that are not the graph's are refused, and sizes beyond reason",
+        "engine/tests/broken_packs.rs",
+        "numbers_that_are_not_the_graph_s_are_refused",
+    ),
+    (
+        "A graph that returns NaN is an error, and not a sound",
+        "engine/tests/broken_packs.rs",
+        "a_graph_that_returns_nan_is_an_error_and_not_a_sound",
+    ),
+    ("Random bytes as a project change nothing", "plugin/src/state/tests.rs", "random_bytes_change_nothing"),
     ("Random manifests never panic", "engine/src/pack/tests.rs", "random_manifests_never_panic"),
     ("PyTorch and ONNX Runtime agree", "training/tests/test_stage_graph.py", "def test_"),
     ("The editor draws in a real window", "xtask/tests/clap.rs", "the_editor_draws_in_a_window"),

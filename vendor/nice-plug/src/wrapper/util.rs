@@ -1,4 +1,5 @@
 use backtrace::Backtrace;
+use nice_plug_core::context::process::Transport;
 use nice_plug_core::plugin::Plugin;
 use std::cmp;
 use std::marker::PhantomData;
@@ -30,6 +31,25 @@ const AARCH64_FTZ_BIT: u64 = 1 << 24;
 #[cfg(all(debug_assertions, feature = "assert_process_allocs"))]
 #[global_allocator]
 static A: nice_assert_no_alloc::AllocDisabler = nice_assert_no_alloc::AllocDisabler;
+
+/// The start in beats of the bar that holds the transport's position, and how many bars it is after
+/// the one that the host told of. Hosts tell of the bar at their block's start. Counting bars from the
+/// song's beginning instead would be wrong after any change of time signature.
+pub fn bar_at(bar_start: f64, transport: &Transport) -> (f64, i32) {
+    match (
+        transport.pos_beats,
+        transport.time_sig_numerator,
+        transport.time_sig_denominator,
+    ) {
+        (Some(pos_beats), Some(numerator), Some(denominator)) if numerator > 0 && denominator > 0 => {
+            let bar_length = numerator as f64 / denominator as f64 * 4.0;
+            let bars = ((pos_beats - bar_start) / bar_length).floor().max(0.0);
+
+            (bar_start + bars * bar_length, bars as i32)
+        }
+        _ => (bar_start, 0),
+    }
+}
 
 /// A Rabin fingerprint based string hash for parameter ID strings.
 pub fn hash_param_id(id: &str) -> u32 {

@@ -57,6 +57,7 @@ pub fn fuzz(setting: &Setting) -> Result<String> {
     let mut dice = setting.dice();
     let mut session = Session::active(setting, Setup { offline: true, ..Setup::default() })?;
     let params: Vec<Param> = session.instance.params().to_vec();
+    let hidden: Vec<Param> = session.instance.hidden().to_vec();
     let length = session.id("Continuation length")?;
     let mut moves = 0;
     for _ in 0..setting.times(40, 6) {
@@ -65,7 +66,8 @@ pub fn fuzz(setting: &Setting) -> Result<String> {
         input.iter_mut().zip(noise).for_each(|(c, n)| c.extend(n));
         let mut cues: Vec<(u64, Cue)> = (0..200)
             .map(|_| {
-                let param = dice.pick(&params);
+                let all = if !hidden.is_empty() && dice.below(4) == 0 { &hidden } else { &params };
+                let param = dice.pick(all);
                 let share = match dice.below(12) {
                     0 => 0.0,
                     1 => 1.0,

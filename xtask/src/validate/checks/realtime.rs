@@ -38,6 +38,9 @@ fn script(session: &mut Session) -> Result<Vec<(u64, Cue)>> {
         (9.9, "Start", "Next bar"),
         (10.0, "MIDI trigger note", "60"),
         (10.1, "Capture mode", "What I just played"),
+        // Its pause comes at 12 s, when the chords stop.
+        (10.7, "Duet pause", "0.3 s"),
+        (10.8, "Duet", "on"),
     ];
     for (at, name, text) in named {
         cues.push((second(at), session.cue(name, text)?));

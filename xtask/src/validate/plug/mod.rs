@@ -124,8 +124,12 @@ pub struct Block<'a> {
 
 /// What the main thread may do.
 pub trait Instance {
-    /// All parameters.
+    /// All parameters that a host shows.
     fn params(&self) -> &[Param];
+    /// Those that it does not show: in VST3 MIDI controllers come as parameters, which have values but no texts.
+    fn hidden(&self) -> &[Param] {
+        &[]
+    }
     /// The parameter's value now.
     fn value(&mut self, id: u32) -> Result<f64>;
     /// A value as text.

@@ -13,8 +13,8 @@ use vst3::Steinberg::Vst::ProcessContext_::StatesAndFlags_;
 use vst3::Steinberg::Vst::{
     AudioBusBuffers, BusDirections_, Event as RawEvent, IAudioProcessor, IAudioProcessorTrait, IComponent,
     IComponentHandler, IComponentTrait, IEditController, IEditControllerTrait, IEventList, IParameterChanges,
-    MediaTypes_, ParameterInfo, ProcessContext, ProcessData, ProcessModes_, ProcessSetup, SpeakerArr,
-    SymbolicSampleSizes_,
+    MediaTypes_, ParameterInfo, ParameterInfo_::ParameterFlags_, ProcessContext, ProcessData, ProcessModes_,
+    ProcessSetup, SpeakerArr, SymbolicSampleSizes_,
 };
 use vst3::Steinberg::{
     FUnknown, IBStream, IPlugFrame, IPlugView, IPlugViewTrait, IPluginBaseTrait, IPluginFactory, IPluginFactoryTrait,
@@ -109,6 +109,7 @@ impl Vst3Library {
         let mut vst3 = Vst3 {
             view: None,
             params: Vec::new(),
+            hidden: Vec::new(),
             controller: Some(controller),
             processor: Some(processor),
             component: Some(component),
@@ -117,7 +118,7 @@ impl Vst3Library {
             _application: application,
             _library: Arc::clone(&self.shared),
         };
-        vst3.params = vst3.read_params()?;
+        (vst3.params, vst3.hidden) = vst3.read_params()?;
         Ok(Box::new(vst3))
     }
 }
@@ -125,6 +126,7 @@ impl Vst3Library {
 struct Vst3 {
     view: Option<ComPtr<IPlugView>>,
     params: Vec<Param>,
+    hidden: Vec<Param>,
     controller: Option<ComPtr<IEditController>>,
     processor: Option<ComPtr<IAudioProcessor>>,
     component: Option<ComPtr<IComponent>>,
@@ -145,16 +147,18 @@ impl Vst3 {
         self.component.as_ref().ok_or_else(|| Error::host("it is gone"))
     }
 
-    fn read_params(&self) -> Result<Vec<Param>> {
+    /// Those that are shown, and those that are not.
+    fn read_params(&self) -> Result<(Vec<Param>, Vec<Param>)> {
         let controller = self.controller()?;
         // SAFETY: the controller is alive.
         let count = unsafe { controller.getParameterCount() };
-        let mut list = Vec::new();
+        let (mut shown, mut hidden) = (Vec::new(), Vec::new());
         for index in 0..count {
             // SAFETY: a plain C struct, for which all zeros is a valid value.
             let mut info: ParameterInfo = unsafe { zeroed() };
             // SAFETY: the controller is alive and `info` is writable.
             ok(unsafe { controller.getParameterInfo(index, &raw mut info) }, "getParameterInfo")?;
+            let list = if info.flags & ParameterFlags_::kIsHidden == 0 { &mut shown } else { &mut hidden };
             list.push(Param {
                 id: info.id,
                 name: text_of(&info.title),
@@ -163,7 +167,7 @@ impl Vst3 {
                 default: info.defaultNormalizedValue,
             });
         }
-        Ok(list)
+        Ok((shown, hidden))
     }
 }
 
@@ -192,6 +196,10 @@ impl Drop for Vst3 {
 impl Instance for Vst3 {
     fn params(&self) -> &[Param] {
         &self.params
+    }
+
+    fn hidden(&self) -> &[Param] {
+        &self.hidden
     }
 
     fn value(&mut self, id: u32) -> Result<f64> {

@@ -47,7 +47,7 @@ use super::util::{VST3_MIDI_CHANNELS, VST3_MIDI_PARAMS_END};
 use crate::util::permit_alloc;
 use crate::wrapper::state;
 use crate::wrapper::util::buffer_management::{BufferManager, ChannelPointers};
-use crate::wrapper::util::{clamp_input_event_timing, process_wrapper};
+use crate::wrapper::util::{bar_at, clamp_input_event_timing, process_wrapper};
 use crate::wrapper::vst3::Vst3Plugin;
 
 #[allow(clippy::unnecessary_cast)]
@@ -1544,18 +1544,16 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Wrapper<P> {
                             }
                         }
 
-                        // We need to compensate for the block splitting here
-                        transport.pos_samples =
-                            Some(context.projectTimeSamples + block_start as i64);
+                        // We need to compensate for the block splitting here. While the song stands, its
+                        // position does too.
+                        let elapsed = if transport.playing { block_start } else { 0 };
+                        transport.pos_samples = Some(context.projectTimeSamples + elapsed as i64);
                         #[allow(clippy::unnecessary_cast)]
                         if context.state & kProjectTimeMusicValid as u32 != 0 {
-                            if P::SAMPLE_ACCURATE_AUTOMATION
-                                && block_start > 0
-                                && (context.state & kTempoValid as u32 != 0)
-                            {
+                            if elapsed > 0 && (context.state & kTempoValid as u32 != 0) {
                                 transport.pos_beats = Some(
                                     context.projectTimeMusic
-                                        + (block_start as f64 / sample_rate as f64 / 60.0
+                                        + (elapsed as f64 / sample_rate as f64 / 60.0
                                             * context.tempo),
                                 );
                             } else {
@@ -1565,16 +1563,8 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Wrapper<P> {
 
                         #[allow(clippy::unnecessary_cast)]
                         if context.state & kBarPositionValid as u32 != 0 {
-                            if P::SAMPLE_ACCURATE_AUTOMATION && block_start > 0 {
-                                // The transport object knows how to recompute this from the other information
-                                transport.bar_start_pos_beats =
-                                    match transport.bar_start_pos_beats() {
-                                        Some(updated) => Some(updated),
-                                        None => Some(context.barPositionMusic),
-                                    };
-                            } else {
-                                transport.bar_start_pos_beats = Some(context.barPositionMusic);
-                            }
+                            let (bar_start, _) = bar_at(context.barPositionMusic, &transport);
+                            transport.bar_start_pos_beats = Some(bar_start);
                         }
                         #[allow(clippy::unnecessary_cast)]
                         if context.state & kCycleActive as u32 != 0
