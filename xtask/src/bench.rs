@@ -72,6 +72,8 @@ pub struct Figures {
     rss_first_mb: Option<f64>,
     /// Memory of one more.
     rss_next_mb: Option<f64>,
+    /// Opening a project with a hundred takes.
+    open_100_takes_ms: Option<f64>,
     /// Size of the CLAP.
     plugin_mb: Option<f64>,
     /// Size of ONNX Runtime.

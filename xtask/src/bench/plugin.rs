@@ -1,10 +1,12 @@
 //! The plugin in a host.
 
 use super::{Args, Figures, machine, median, quantile};
+use crate::check;
 use crate::error::Result;
 use crate::host::Host;
 use crate::stage::{Performance, Plan, RATE};
 use crate::{audio, paths};
+use std::time::Instant;
 
 const BLOCK: usize = 64;
 const LENGTH: f64 = 8.0;
@@ -30,6 +32,10 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     let both = machine::resident_mb();
     figures.rss_first_mb = alone.zip(before).map(|(after, before)| after - before);
     figures.rss_next_mb = both.zip(alone).map(|(after, before)| after - before);
+    let (project, _) = check::hundred_takes(&first.save()?)?;
+    let begin = Instant::now();
+    second.restore(&project)?;
+    figures.open_100_takes_ms = Some(begin.elapsed().as_secs_f64() * 1e3);
     let instances: Vec<f64> = [first.instantiate_seconds, second.instantiate_seconds].map(|s| s * 1e3).into();
     figures.instantiate_ms = median(instances);
     figures.ttfa_hot_ms = median(ttfa);

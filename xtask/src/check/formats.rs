@@ -74,7 +74,7 @@ pub(super) fn exchange(clap: &Path) -> Result<()> {
 }
 
 /// A project with a hundred takes of the default length, whose tokens no compression could make smaller.
-pub fn hundred_takes(model: &[u8]) -> Result<(Vec<u8>, Vec<Take>)> {
+pub(crate) fn hundred_takes(model: &[u8]) -> Result<(Vec<u8>, Vec<Take>)> {
     let mut noise = 1_u32;
     let mut tokens = |codebooks: usize, frames: usize| {
         let mut next = || {

@@ -11,6 +11,8 @@ mod state;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod window;
 
+pub(crate) use formats::hundred_takes;
+
 use crate::audio;
 use crate::error::{Error, Result};
 use crate::host::Host;
