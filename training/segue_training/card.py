@@ -10,10 +10,13 @@ from .presets import Preset
 
 LICENSE = "CC-BY-SA-4.0"
 
-PIANOS_AND_ROOMS = (
-    "Salamander Grand Piano V3 (Yamaha C5), Alexander Holm, CC BY 3.0",
-    "Splendid Grand Piano (Steinway, sampled on Akai), public domain",
-    "Upright Piano KW (Kawai), FreePats, CC0",
+PIANOS = {
+    "salamander": "Salamander Grand Piano V3 (Yamaha C5), Alexander Holm, CC BY 3.0",
+    "splendid": "Splendid Grand Piano (Steinway, sampled on Akai), public domain",
+    "upright": "Upright Piano KW (Kawai), FreePats, CC0",
+    "fluid": "FluidR3 GM (Yamaha grand), Frank Wen and others, MIT",
+}
+ROOMS = (
     "EMT 140 plate impulse responses, Greg Hopkins, CC BY",
     "Room impulse responses, OpenAIR, CC BY 4.0",
 )
@@ -38,7 +41,7 @@ def training_data(data: Path | None) -> list[str]:
     ]
 
 
-def credits(data: Path | None) -> list[str]:
+def credits(preset: Preset, data: Path | None) -> list[str]:
     """Those whose work is inside the weights."""
     if data is None:
         return []
@@ -48,7 +51,7 @@ def credits(data: Path | None) -> list[str]:
         "GiantMIDI-Piano (ByteDance; Kong et al. 2020), CC BY 4.0",
         "Mutopia Project and its typesetters, public domain, CC BY and CC BY-SA",
     )
-    return [*composers, *PIANOS_AND_ROOMS]
+    return [*composers, *(PIANOS[piano] for piano in preset.pianos), *ROOMS]
 
 
 def model_card(
@@ -69,6 +72,10 @@ def model_card(
         "",
         f"Licence of the weights: {LICENSE}. They derive from CC BY-SA performances; share alike.",
         "",
+    ]
+    if not stages:
+        lines += ["**Tokenizers only**: nothing in it can continue anything yet. For measuring what tokens keep.", ""]
+    lines += [
         "## Stages",
         "",
         "| stage | parameters | steps | tokens (frames) seen | hours of music seen | minutes of training "
@@ -105,7 +112,7 @@ def model_card(
         "## Credits",
         "",
     ]
-    lines += [f"- {line}" for line in credits(data)]
+    lines += [f"- {line}" for line in credits(preset, data)]
     lines += [
         "",
         "## Limits",

@@ -1,13 +1,12 @@
 """Write a pack: stage graphs, tokenizers, manifest and model card.
 
 python -m segue_training.pack --preset tiny --random --out DIR
-python -m segue_training.pack --preset first --work WORK --data DATA --out DIR
+python -m segue_training.pack --preset first --work WORK --data DATA --out DIR [--tokenizers]
 """
 
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
@@ -63,6 +62,7 @@ def write_pack(
     sections = [
         manifest.stage_section(stage, write(f"stage_{stage.id}.onnx", ship_stage(export(stages[stage.id]))))
         for stage in preset.stages
+        if stage.id in stages
     ]
     (out / manifest.MODEL_CARD).write_text(model_card, encoding="utf-8")
     described = {
@@ -71,7 +71,7 @@ def write_pack(
         "version": VERSION,
         "title": preset.title,
         "license": "CC0-1.0" if random else card.LICENSE,
-        "credits": card.credits(data),
+        "credits": card.credits(preset, data),
         "training_data": card.training_data(data),
         "audio": tokenizers.audio,
         "codec": tokenizers.codec,
@@ -93,6 +93,7 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--random", action="store_true", help="untrained weights")
     source.add_argument("--work", type=Path, help="folder with checkpoints/")
+    parser.add_argument("--tokenizers", action="store_true", help="no stages: for `table`, which needs none")
     parser.add_argument("--data", type=Path, help="folder with midi/LICENSES.tsv, for credits")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -104,7 +105,7 @@ def main() -> None:
         if arguments.data is None:
             parser.error("a trained pack needs --data for its credits")
         tokenizers = export_trained(arguments.work, half=False)
-        stages, progress = trained_stages(preset, arguments.work)
+        stages, progress = ({}, {}) if arguments.tokenizers else trained_stages(preset, arguments.work)
     text = card.model_card(preset, VERSION, arguments.data, progress, tokenizers.notes, arguments.random)
     write_pack(arguments.out, preset, stages, tokenizers, text, arguments.data, arguments.random)
     size = sum(path.stat().st_size for path in arguments.out.iterdir())

@@ -26,6 +26,8 @@ class Preset:
     name: str
     title: str
     stages: tuple[StagePreset, ...]
+    pianos: tuple[str, ...] = ()
+    """What it was trained on, as `card.PIANOS` knows them."""
 
     def stage(self, wanted: str) -> StagePreset:
         """The stage with this id."""
@@ -40,6 +42,7 @@ def _chain(
     fine: ParallelConfig,
     semantic_cardinality: int,
     context: int,
+    pianos: tuple[str, ...] = (),
 ) -> Preset:
     """Semantic → coarse (the books that fine is given) → fine."""
     semantic = AutoregressiveConfig(1, semantic_cardinality, context, fine.candidates, temporal)
@@ -54,6 +57,7 @@ def _chain(
             StagePreset("coarse", coarse, "acoustic", 0, temperature=1.1, top_p=0.95, condition_stream="semantic"),
             StagePreset("fine", fine, "acoustic", fine.given, temperature=0.6, top_p=0.95),
         ),
+        pianos,
     )
 
 
@@ -66,6 +70,7 @@ PRESETS = {
         fine=ParallelConfig(given=4, codebooks=4, cardinality=1024, candidates=64, width=128, blocks=3),
         semantic_cardinality=1024,
         context=512,
+        pianos=("salamander", "splendid", "upright"),
     ),
     "second": _chain(
         "second",
@@ -75,6 +80,7 @@ PRESETS = {
         fine=ParallelConfig(given=4, codebooks=8, cardinality=1024, candidates=64, width=128, blocks=3),
         semantic_cardinality=1024,
         context=512,
+        pianos=("salamander", "splendid", "fluid"),
     ),
     "tiny": _chain(
         "tiny",

@@ -36,6 +36,9 @@ pub fn takes(state: &[u8]) -> Result<Vec<Take>> {
 fn document(text: &str) -> Result<Vec<Take>> {
     let wrong = |e: serde_json::Error| Error::host(format!("the saved takes are not what they should be: {e}"));
     let document: Value = serde_json::from_str(text).map_err(wrong)?;
+    if document.is_null() {
+        return Ok(Vec::new());
+    }
     match (document.get("version").and_then(Value::as_u64), document.get("takes")) {
         (Some(version), Some(takes)) if FORMATS.contains(&version) => {
             serde_json::from_value(takes.clone()).map_err(wrong)

@@ -343,7 +343,7 @@ fn levels(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut 
         ui,
         row,
         view.control(Key::Duck),
-        "Mute input while playing",
+        "Mute input",
         "Silences the input while a take plays, so that only one piano is heard.",
         acts,
     );

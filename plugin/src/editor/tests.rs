@@ -275,7 +275,7 @@ const NEVER_CUT: [&str; 19] = [
     "Variations",
     "MIDI note",
     "Duet",
-    "Mute input while playing",
+    "Mute input",
     "Input",
     "nothing comes in",
 ];

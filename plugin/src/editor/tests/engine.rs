@@ -116,9 +116,10 @@ impl Session {
         self.perform(acts);
     }
 
-    /// Waits for the n-th take to be whole and the engine to rest.
+    /// Waits for the n-th take to be whole and heard, and the engine to rest.
     fn made(&mut self, count: usize) -> Vec<Take> {
         self.until("a take is made", |status| status.takes.len() == count && status.activity == Activity::Ready);
+        self.until("it has been heard", |status| status.playing.is_none());
         let saved = self.saved();
         assert_eq!(saved.len(), count, "what is shown is saved");
         saved
