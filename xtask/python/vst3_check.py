@@ -25,7 +25,8 @@ def main(path, prompt_path):
     plugin = pedalboard.load_plugin(path)
     assert plugin.name == "Segue", plugin.name
     names = set(plugin.parameters)
-    print("parameters:", ", ".join(sorted(names)))
+    # The framework turns MIDI controllers into hidden parameters, 130 a channel.
+    print("parameters:", ", ".join(sorted(name for name in names if not name.startswith("midi_ch_"))))
     wanted = {"capture_continue", "prompt_length", "continuation_length", "seed", "play"}
     assert wanted <= names, f"missing: {wanted - names}"
 
