@@ -13,10 +13,12 @@ LEAD, PROMPT, LENGTH = 4.0, 4.0, 4.0
 
 def play(plugin, audio, press, down, up):
     """Holds a button down between two frames. Feeds blocks when a sound card would ask for them; returns what comes out."""
+    # Looked up once: there are two thousand.
+    button = plugin.parameters[press]
     out, begin = [], time.monotonic()
     for start in range(0, audio.shape[1], BLOCK):
         time.sleep(max(0.0, begin + start / RATE - time.monotonic()))
-        plugin.parameters[press].raw_value = float(down <= start < up)
+        button.raw_value = float(down <= start < up)
         out.append(plugin.process(audio[:, start : start + BLOCK], RATE, buffer_size=BLOCK, reset=False))
     return np.concatenate(out, axis=1)
 
