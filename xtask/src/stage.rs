@@ -101,7 +101,7 @@ impl Plan {
             ],
             frames: trigger as u64 + (self.leave.unwrap_or(self.length + 1.5) * f64::from(RATE)) as u64,
         };
-        let mut arrival = Arrival::new(host);
+        let mut arrival = Arrival::new(host, self.length);
         let heard = host.perform(&score, |host, clock| {
             if clock > trigger as u64 {
                 arrival.look(host);
@@ -124,18 +124,20 @@ impl Plan {
     }
 }
 
-/// Watches for a new take in the saved state: it is there when it has been made to its end.
+/// Watches for a new take in the saved state, where it grows while it is made, until it is as long as was asked for.
 #[derive(Debug)]
 struct Arrival {
     before: usize,
+    /// Seconds asked for.
+    length: f64,
     looked: Instant,
     /// When, and how long the take is.
     seen: Option<(Instant, f64)>,
 }
 
 impl Arrival {
-    fn new(host: &mut Host) -> Self {
-        Self { before: Self::takes(host).len(), looked: Instant::now(), seen: None }
+    fn new(host: &mut Host, length: f64) -> Self {
+        Self { before: Self::takes(host).len(), length, looked: Instant::now(), seen: None }
     }
 
     fn takes(host: &mut Host) -> Vec<segue_engine::take::Take> {
@@ -150,7 +152,8 @@ impl Arrival {
         self.looked = Instant::now();
         let takes = Self::takes(host);
         if takes.len() > self.before {
-            self.seen = takes.first().map(|take| (self.looked, take.seconds()));
+            let whole = takes.first().filter(|take| take.seconds() > self.length - 0.1);
+            self.seen = whole.map(|take| (self.looked, take.seconds()));
         }
     }
 }
