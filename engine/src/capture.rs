@@ -153,10 +153,9 @@ impl CaptureInput {
     pub fn transport(&mut self, transport: Transport) {
         let clock = self.clock;
         let expected = self.transport.map(|(at, before)| before.after(clock - at, self.sample_rate));
-        // A full queue is for triggers: the news waits for a later block.
+        // The news waits for a later block.
         if expected.is_none_or(|expected| !expected.agrees(&transport))
-            && self.events.slots() > EVENTS / 4
-            && self.send(Event::Transport { clock, transport })
+            && self.send_news(Event::Transport { clock, transport })
         {
             self.transport = Some((clock, transport));
         }
@@ -176,12 +175,12 @@ impl CaptureInput {
     pub fn paused(&mut self, pause: Pause) -> bool {
         let Pause { end, found: clock } = pause;
         let transport = self.transport.map(|(at, news)| news.after(clock.saturating_sub(at), self.sample_rate));
-        self.send(Event::Paused { clock, end, transport: transport.unwrap_or_default() })
+        self.send_news(Event::Paused { clock, end, transport: transport.unwrap_or_default() })
     }
 
     /// A duet's pianist has played a note within the block that is pushed next.
     pub fn onset(&mut self, clock: u64) -> bool {
-        self.send(Event::Onset { clock })
+        self.send_news(Event::Onset { clock })
     }
 
     /// Captures one block of any length: mono is duplicated, channels beyond two are ignored, and what is not a
@@ -208,6 +207,11 @@ impl CaptureInput {
             self.gap = 0;
         }
         told
+    }
+
+    /// The last quarter of the queue is for what somebody has asked for.
+    fn send_news(&mut self, event: Event) -> bool {
+        self.events.slots() > EVENTS / 4 && self.send(event)
     }
 
     fn send(&mut self, event: Event) -> bool {

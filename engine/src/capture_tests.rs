@@ -91,6 +91,20 @@ fn mono_is_doubled_and_rubbish_is_silence() {
 }
 
 #[test]
+fn however_much_is_played_while_the_worker_is_away_a_trigger_gets_through() {
+    let (mut input, mut output) = with_capacity(1000, 4000);
+    for _ in 0..1000 {
+        input.onset(input.clock());
+        input.paused(Pause { end: 0, found: input.clock() });
+        input.push_block(&[&[1.0; 3]]);
+    }
+    assert!(input.trigger(0, Transport::default()));
+    output.drain();
+    let last = std::iter::from_fn(|| output.next_event()).last();
+    assert!(matches!(last, Some(Event::Trigger { clock: 3000, .. })), "{last:?}");
+}
+
+#[test]
 fn a_full_event_queue_still_tells_of_gaps() {
     let (mut input, mut output) = with_capacity(1000, 4);
     while input.trigger(0, Transport::default()) {}

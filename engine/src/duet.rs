@@ -171,6 +171,9 @@ impl Listener {
         } else if !self.quiet {
             self.loud = (self.loud - FORGET / HOPS as f32).max(FLOOR);
         }
+        let even = self.spread() < EVEN;
+        // Far below the recent loudness, and as loud as ever: noise, not a piano.
+        let noise = even && level <= self.loud - NOISE_BELOW;
         if onset {
             if self.since_onset > ATTACK {
                 heard.onset = Some(begin);
@@ -182,17 +185,17 @@ impl Listener {
             }
             self.since_onset = 0;
             (self.quiet, self.quiet_since) = (false, None);
-        } else if level > self.loud - LOUD_ABOVE && !self.is_even(level) && level > FLOOR {
+        } else if level > self.loud - LOUD_ABOVE && !noise && level > FLOOR {
             // A pedal's lift stands: what rings on is no playing.
             self.quiet = false;
             if self.since_onset < ATTACK {
                 self.quiet_since = None;
             }
-        } else if level < self.loud - QUIET_BELOW || level < FLOOR || self.is_even(level) {
+        } else if level < self.loud - QUIET_BELOW || level < FLOOR || noise {
             self.quiet = true;
             self.quiet_since.get_or_insert(begin);
         }
-        if self.first_onset == self.last_onset && self.spread() < EVEN {
+        if even && self.first_onset == self.last_onset {
             // Something was switched on, and hums.
             self.first_onset = None;
         }
@@ -200,7 +203,8 @@ impl Listener {
         if let (Some(since), Some(first), Some(last)) = (self.quiet_since, self.first_onset, self.last_onset)
             && since.saturating_sub(first) >= u64::from(ENOUGH_SECONDS * self.sample_rate)
         {
-            let left = pause - (end - since) as f32 / self.sample_rate as f32;
+            // A pedal may have been lifted later in the block than this hop.
+            let left = pause - end.saturating_sub(since) as f32 / self.sample_rate as f32;
             if left > 0.0 {
                 self.left = Some(left);
             } else {
@@ -223,11 +227,6 @@ impl Listener {
         let softest = latest.fold(f32::INFINITY, f32::min);
         let mean = past.iter().sum::<f32>() / past.len() as f32;
         level >= softest + RISE && level >= mean + OVER_MEAN
-    }
-
-    /// Far below the recent loudness, and as loud as ever: noise, not a piano.
-    fn is_even(&self, level: f32) -> bool {
-        level <= self.loud - NOISE_BELOW && self.spread() < EVEN
     }
 
     /// Between the loudest and the softest tenth of a second of the past, in dB (tenths, so that noise does not look

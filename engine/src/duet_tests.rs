@@ -184,3 +184,20 @@ fn the_seconds_that_are_left_run_down() {
     let left = last.expect("it runs");
     assert!((3.0..3.1).contains(&left), "{left}");
 }
+
+#[test]
+fn a_pedal_lifted_late_in_a_long_block_is_no_pause_at_once() {
+    let rate = 48_000;
+    let music = recording(PIECES[0], rate);
+    let audio = joined(&[&music[..4 * rate as usize], &held(rate, 4.0, 0.12)]);
+    let (lift, mut listener, mut found) = (5 * u64::from(rate) + 4_000, Listener::new(rate), None);
+    for (n, block) in audio.chunks(8_192).enumerate() {
+        let clock = n as u64 * 8_192;
+        if (clock..clock + 8_192).contains(&lift) {
+            listener.pedal_lifted(lift);
+        }
+        found = found.or(listener.push(block, block, clock, 1.0).pause);
+    }
+    let found = found.expect("a pause").found;
+    assert!((lift + u64::from(rate)..lift + u64::from(rate) + 1_000).contains(&found), "{found}, lifted at {lift}");
+}

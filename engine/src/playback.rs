@@ -361,22 +361,8 @@ impl PlaybackOutput {
     /// Stops with a fade, from the next block on.
     pub fn stop(&mut self) {
         for deck in &mut self.decks {
-            deck.stop(None);
+            deck.stop();
         }
-    }
-
-    /// Stops with a fade of `seconds`, from the next block on.
-    pub fn fade(&mut self, seconds: f32) {
-        let frames = (seconds * self.sample_rate as f32).max(1.0) as u64;
-        for deck in &mut self.decks {
-            deck.stop(Some(frames));
-        }
-    }
-
-    /// Whether something is being heard.
-    #[must_use]
-    pub fn is_sounding(&self) -> bool {
-        self.decks.iter().any(|deck| deck.envelope.wet() > 0.0)
     }
 
     /// The host's transport at the frame `clock`, the first one of the block that is mixed next. Say it before every
@@ -392,7 +378,7 @@ impl PlaybackOutput {
         }
         if was_playing && !transport.playing {
             for deck in self.decks.iter_mut().filter(|deck| deck.voice.is_some_and(|v| v.segment.cue.with_song)) {
-                deck.stop(None);
+                deck.stop();
             }
         }
     }

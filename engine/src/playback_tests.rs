@@ -249,30 +249,10 @@ fn a_take_follows_another_without_a_gap() {
     assert_eq!(meters.underruns.load(Relaxed), 0);
 }
 
-#[test]
-fn a_slow_fade_is_over_when_it_should_be() {
-    let (mut input, output, _) = ends();
-    let mut desk = Desk::new(output);
-    let ones: Vec<f32> = (0..40_000).flat_map(|_| [1.0, -1.0]).collect();
-    assert!(input.begin(Cue::new(TAKE, Start::Now, 0, u64::MAX), &ones).is_some());
-    desk.block(4_000, &PLAIN);
-    desk.output.fade(0.1);
-    desk.block(10_000, &PLAIN);
-    assert!(desk.left[4_000 + 2_400] > 0.5 && desk.left[4_000 + 4_700] > 0.0);
-    assert!(desk.left[4_000 + 4_801..].iter().all(|s| *s == 0.0));
-    assert!(desk.steepest() < 0.002 && input.is_idle());
-}
-
 /// 120 bpm in 4/4, running since `origin`.
 fn song(origin: u64, clock: u64, tempo: f64) -> Transport {
     let beat = (clock - origin) as f64 / f64::from(RATE) * tempo / 60.0;
-    Transport {
-        playing: true,
-        tempo: Some(tempo),
-        beat: Some(beat),
-        bar_start: Some((beat / 4.0).floor() * 4.0),
-        signature: Some((4, 4)),
-    }
+    Transport::in_four(beat, tempo)
 }
 
 #[test]

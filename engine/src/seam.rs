@@ -12,8 +12,6 @@ pub const FADE_SECONDS: f32 = 0.025;
 pub struct Envelope {
     level: f32,
     step: f32,
-    /// Steps of a fade-out: the same, unless a slower one was asked for.
-    fall: f32,
 }
 
 impl Envelope {
@@ -21,7 +19,7 @@ impl Envelope {
     #[must_use]
     pub fn new(sample_rate: u32) -> Self {
         let step = 1.0 / (sample_rate as f32 * FADE_SECONDS).max(1.0);
-        Self { level: 0.0, step, fall: step }
+        Self { level: 0.0, step }
     }
 
     /// Frames a whole fade takes.
@@ -34,28 +32,20 @@ impl Envelope {
     /// be silent when nothing is left. `left` may shrink by one a frame, or jump to no less than
     /// [`Self::frames_to_silence`], without a step in the gain. Returns the wet gain.
     pub fn advance(&mut self, left: u64) -> f32 {
-        let allowed = left as f32 * self.fall;
+        let allowed = left as f32 * self.step;
         self.level = (self.level + self.step).min(allowed).min(1.0);
         self.wet()
-    }
-
-    /// The fade-out from here takes this many frames, or as many as it would anyway if that is more.
-    pub fn release(&mut self, frames: u64) {
-        if self.level > 0.0 {
-            self.fall = (self.level / frames.max(1) as f32).min(self.step);
-        }
     }
 
     /// Frames the fade-out from here takes.
     #[must_use]
     pub fn frames_to_silence(&self) -> u64 {
-        (self.level / self.fall).ceil() as u64
+        (self.level / self.step).ceil() as u64
     }
 
     /// Silent at once.
     pub fn silence(&mut self) {
         self.level = 0.0;
-        self.fall = self.step;
     }
 
     /// The continuation's gain: exactly 0 when out, exactly 1 when in.

@@ -110,17 +110,25 @@ impl Transport {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(beat: f64) -> Transport {
-        Transport {
+impl Transport {
+    /// A song in 4/4 that runs, for tests.
+    pub(crate) fn in_four(beat: f64, tempo: f64) -> Self {
+        Self {
             playing: true,
-            tempo: Some(120.0),
+            tempo: Some(tempo),
             beat: Some(beat),
             bar_start: Some((beat / 4.0).floor() * 4.0),
             signature: Some((4, 4)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(beat: f64) -> Transport {
+        Transport::in_four(beat, 120.0)
     }
 
     #[test]

@@ -47,9 +47,9 @@ impl Deck {
         true
     }
 
-    /// Fades out, over the usual time or this many frames.
-    pub(super) fn stop(&mut self, frames: Option<u64>) {
-        stop(&mut self.voice, &mut self.envelope, frames);
+    /// Fades out.
+    pub(super) fn stop(&mut self) {
+        stop(&mut self.voice, self.envelope);
     }
 
     /// Whether everything due before the frame `end` is here.
@@ -83,11 +83,8 @@ impl Deck {
     }
 }
 
-fn stop(voice: &mut Option<Voice>, envelope: &mut Envelope, frames: Option<u64>) {
+fn stop(voice: &mut Option<Voice>, envelope: Envelope) {
     let Some(voice) = voice else { return };
-    if let Some(frames) = frames.filter(|_| voice.stop_in.is_none()) {
-        envelope.release(frames);
-    }
     let fade = envelope.frames_to_silence();
     voice.stop_in = Some(voice.stop_in.unwrap_or(fade).min(fade));
 }
@@ -118,7 +115,7 @@ impl Open<'_> {
     }
 
     pub(super) fn stop(&mut self) {
-        stop(self.voice, self.envelope, None);
+        stop(self.voice, *self.envelope);
     }
 
     pub(super) fn next(&mut self, now: u64, looping: bool) -> Played {

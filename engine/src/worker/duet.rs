@@ -47,7 +47,6 @@ impl Ear {
         let Some(&left) = channels.first().filter(|_| on) else { return };
         let right = channels.get(1).copied().unwrap_or(left);
         let heard = self.listener.push(left, right, capture.clock(), self.controls.duet_pause_seconds.get());
-        // A full queue is for triggers, and has the worker busy anyway.
         if let Some(onset) = heard.onset {
             capture.onset(onset);
         }

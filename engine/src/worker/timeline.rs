@@ -64,47 +64,37 @@ impl Timeline {
 mod tests {
     use super::*;
 
-    fn at(beat: f64, tempo: f64) -> Transport {
-        Transport {
-            playing: true,
-            tempo: Some(tempo),
-            beat: Some(beat),
-            bar_start: Some((beat / 4.0).floor() * 4.0),
-            signature: Some((4, 4)),
-        }
-    }
-
     #[test]
     fn bars_are_as_long_as_they_were() {
         let mut timeline = Timeline::default();
         assert_eq!(timeline.frames_back(0, 4.0, 48_000), None, "nothing is known");
-        timeline.push(1_000, at(0.0, 120.0));
+        timeline.push(1_000, Transport::in_four(0.0, 120.0));
         // Four quarters at 120, then it slows down to 60.
-        timeline.push(1_000 + 96_000, at(4.0, 60.0));
+        timeline.push(1_000 + 96_000, Transport::in_four(4.0, 60.0));
         let end = 1_000 + 96_000 + 2 * 48_000;
         assert_eq!(timeline.frames_back(end, 2.0, 48_000), Some(96_000));
         assert_eq!(timeline.frames_back(end, 4.0, 48_000), Some(96_000 + 48_000));
         assert_eq!(timeline.frames_back(end, 8.0, 48_000), Some(96_000 + 6 * 24_000), "before the first: as the first");
-        timeline.push(end, Transport { tempo: None, ..at(6.0, 60.0) });
+        timeline.push(end, Transport { tempo: None, ..Transport::in_four(6.0, 60.0) });
         assert_eq!(timeline.frames_back(end + 10, 2.0, 48_000), None);
     }
 
     #[test]
     fn the_last_beat_is_found_across_a_change_of_tempo() {
         let mut timeline = Timeline::default();
-        timeline.push(0, at(0.0, 120.0));
-        timeline.push(12_000, at(0.5, 60.0));
-        let now = at(0.75, 60.0);
+        timeline.push(0, Transport::in_four(0.0, 120.0));
+        timeline.push(12_000, Transport::in_four(0.5, 60.0));
+        let now = Transport::in_four(0.75, 60.0);
         assert_eq!(timeline.since_beat(24_000, &now, 48_000), Some(24_000));
         assert_eq!(timeline.since_beat(24_000, &Transport { playing: false, ..now }, 48_000), None);
-        assert_eq!(timeline.since_beat(12_000, &at(1.0 - 1e-9, 60.0), 48_000), Some(0));
+        assert_eq!(timeline.since_beat(12_000, &Transport::in_four(1.0 - 1e-9, 60.0), 48_000), Some(0));
     }
 
     #[test]
     fn starts_and_stops_are_noticed() {
         let mut timeline = Timeline::default();
-        assert_eq!(timeline.push(0, at(0.0, 120.0)), (true, false));
-        assert_eq!(timeline.push(10, at(8.0, 120.0)), (false, false));
+        assert_eq!(timeline.push(0, Transport::in_four(0.0, 120.0)), (true, false));
+        assert_eq!(timeline.push(10, Transport::in_four(8.0, 120.0)), (false, false));
         assert_eq!(timeline.push(20, Transport::default()), (false, true));
     }
 }
