@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod engine;
 pub mod error;
+pub mod fuzz;
 pub mod host;
 pub mod install;
 pub mod listen;

@@ -3,7 +3,7 @@
 use clap::Parser;
 #[cfg(all(unix, not(target_os = "macos")))]
 use segue_xtask::shots;
-use segue_xtask::{bench, bundle, check, demo, error::Result, install, render, runtime, test, validate};
+use segue_xtask::{bench, bundle, check, demo, error::Result, fuzz, install, render, runtime, test, validate};
 use std::process::ExitCode;
 
 /// Everything about Segue that a person runs.
@@ -24,6 +24,7 @@ enum Task {
     Runtime(runtime::Args),
     Test(test::Args),
     Validate(validate::Args),
+    Fuzz(fuzz::Args),
     #[command(hide = true)]
     ValidateOne(validate::run::One),
     #[command(hide = true)]
@@ -68,6 +69,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Shots(args) => shots::run(args),
         Task::Test(args) => test::run(args),
         Task::Validate(args) => validate::run(args),
+        Task::Fuzz(args) => fuzz::run(args),
         Task::ValidateOne(args) => validate::run::one(args),
         Task::HostCheck(args) => check::run(args),
         Task::Bundle(args) => bundle::run(args),

@@ -41,16 +41,7 @@ impl Pack {
         let text = read_limited(&folder.join("manifest.toml"), MAX_MANIFEST_BYTES)
             .map_err(|e| invalid(e, "a readable file"))?;
         let text = String::from_utf8(text).map_err(|_| invalid("bytes that are not UTF-8".into(), "TOML"))?;
-        let table: toml::Table = toml::from_str(&text).map_err(|e| invalid(e.message().into(), "TOML"))?;
-        // The format first: a later format may differ in every other key.
-        match table.get("format").and_then(toml::Value::as_integer) {
-            Some(format) if format == i64::from(FORMAT) => {}
-            Some(format) => return Err(invalid(format!("format {format}"), "format 1 (a newer Segue may read it)")),
-            None => return Err(invalid("no format".into(), "format = 1")),
-        }
-        let manifest: Manifest =
-            table.try_into().map_err(|e: toml::de::Error| invalid(e.message().into(), "a manifest of format 1"))?;
-        check::check(&manifest).map_err(|(found, expected)| invalid(found, &expected))?;
+        let manifest = parse(&text).map_err(|(found, expected)| invalid(found, &expected))?;
         Ok(Self { folder: folder.to_path_buf(), manifest, hash: hex(&Sha256::digest(text.as_bytes())) })
     }
 
@@ -106,6 +97,30 @@ impl Pack {
             }
         }
     }
+}
+
+/// Reads the text of a manifest and checks what it promises of itself; the error is (found, expected).
+///
+/// # Errors
+/// Text that is no TOML, of another format, or with keys, numbers or names that cannot be.
+pub fn parse(text: &str) -> std::result::Result<Manifest, (String, String)> {
+    let refuse = |found: &str, expected: &str| Err((found.to_string(), expected.to_string()));
+    let table: toml::Table = match toml::from_str(text) {
+        Ok(table) => table,
+        Err(e) => return refuse(e.message(), "TOML"),
+    };
+    // The format first: a later format may differ in every other key.
+    match table.get("format").and_then(toml::Value::as_integer) {
+        Some(format) if format == i64::from(FORMAT) => {}
+        Some(format) => return refuse(&format!("format {format}"), "format 1 (a newer Segue may read it)"),
+        None => return refuse("no format", "format = 1"),
+    }
+    let manifest: Manifest = match table.try_into() {
+        Ok(manifest) => manifest,
+        Err(e) => return refuse(e.message(), "a manifest of format 1"),
+    };
+    check::check(&manifest)?;
+    Ok(manifest)
 }
 
 /// The pack to use: `chosen` if given, else the first folder that holds one, in the order of `docs/pack.md`:

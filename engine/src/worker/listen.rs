@@ -66,7 +66,8 @@ impl Worker {
         if started {
             performance.transport_started.get_or_insert(clock);
         }
-        if stopped && !performance.begun && performance.mode(mode) != StartMode::OnPlay && performance.with_song(mode) {
+        let armed = performance.mode(mode) == StartMode::OnPlay && !performance.is_broken();
+        if stopped && !performance.begun && !armed && performance.with_song(mode) {
             performance.begun = true;
             self.notice = Some("The song was stopped before the continuation came in. It is here to be played.".into());
             self.dirty = true;

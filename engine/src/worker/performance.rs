@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// An endless continuation ends here: ten minutes, about 230 MB at 48 kHz.
 pub(super) const MAX_SECONDS: u64 = 600;
+/// The speed of late is measured over steps that took this long.
+const LAP: Duration = Duration::from_millis(500);
 /// Steps without a single sample after which a source is taken for broken.
 const MAX_EMPTY_STEPS: usize = 1000;
 
@@ -62,6 +64,11 @@ pub(super) struct Performance {
     sample_rate: u32,
     pack_rate: u32,
     busy: Duration,
+    /// Work and frames since the speed of late was taken.
+    lap: (Duration, u64),
+    late_speed: Option<f64>,
+    /// Underruns when it was last looked at.
+    underruns: u64,
     steps: usize,
     empty_steps: usize,
     chunk: u64,
@@ -190,6 +197,9 @@ impl Performance {
             sample_rate: opening.sample_rate,
             pack_rate: opening.pack_rate,
             busy: Duration::ZERO,
+            lap: (Duration::ZERO, 0),
+            late_speed: None,
+            underruns: 0,
             steps: 0,
             empty_steps: 0,
             chunk: 0,
@@ -202,7 +212,8 @@ impl Performance {
         let chunk = self.music.step(if self.fixed { &self.sampling } else { sampling })?;
         self.spectrum.push(&chunk);
         let chunk = self.resampler.push(&chunk)?;
-        self.busy += clock.elapsed();
+        let took = clock.elapsed();
+        self.busy += took;
         self.steps += 1;
         let before = self.audio.len();
         interleave(&chunk, &mut self.audio);
@@ -219,7 +230,13 @@ impl Performance {
             self.audio.truncate(end as usize * 2);
             self.done = true;
         }
-        self.chunk = self.chunk.max(self.audio.len().saturating_sub(before) as u64 / 2);
+        let made = self.audio.len().saturating_sub(before) as u64 / 2;
+        self.chunk = self.chunk.max(made);
+        self.lap = (self.lap.0 + took, self.lap.1 + made);
+        if self.lap.0 >= LAP {
+            self.late_speed = Some(self.lap.1 as f64 / f64::from(self.sample_rate) / self.lap.0.as_secs_f64());
+            self.lap = (Duration::ZERO, 0);
+        }
         self.picture.push_interleaved(&self.audio[before.min(self.audio.len())..]);
         Ok(())
     }
@@ -250,6 +267,44 @@ impl Performance {
         if busy > 0.0 { self.frames() as f64 / f64::from(self.sample_rate) / busy } else { 0.0 }
     }
 
+    /// The same, of the last half second of work.
+    fn late_speed(&self) -> f64 {
+        self.late_speed.unwrap_or_else(|| self.speed())
+    }
+
+    /// What plays is at `position`, and there have been so many underruns. Whether it has run dry and will not be back in
+    /// time soon: then it waits, and goes on from there.
+    pub(super) fn breaks(&mut self, position: u64, underruns: u64) -> bool {
+        let dry = underruns > std::mem::replace(&mut self.underruns, underruns);
+        let situation = self.situation(StartMode::AtOnce, None, 0, 0, false);
+        if !dry || self.done || !(Situation { speed: self.late_speed(), ..situation }).is_lost(position) {
+            return false;
+        }
+        let position = position.min(self.frames());
+        let transport = match self.place {
+            Place::InTime { transport, .. } | Place::NextLine { transport } => {
+                transport.after(position, self.sample_rate)
+            }
+            Place::Broken { position: before, transport } => {
+                transport.after(position.saturating_sub(before), self.sample_rate)
+            }
+            Place::Free => Transport::default(),
+        };
+        self.place = Place::Broken { position, transport };
+        self.begun = false;
+        true
+    }
+
+    /// It has run dry.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.place, Place::Broken { .. })
+    }
+
+    /// It is to be heard from now on: underruns of before are not its own.
+    pub(super) fn begins(&mut self, underruns: u64) {
+        (self.begun, self.underruns) = (true, underruns);
+    }
+
     /// How it comes in, where the setting says `mode`.
     pub(super) fn mode(&self, mode: StartMode) -> StartMode {
         self.mode.unwrap_or(mode)
@@ -258,7 +313,7 @@ impl Performance {
     /// Whether it stops with the song: it was asked for while that ran, or waits for it.
     pub(super) fn with_song(&self, mode: StartMode) -> bool {
         match self.place {
-            Place::InTime { transport, .. } | Place::NextLine { transport, .. } => {
+            Place::InTime { transport, .. } | Place::NextLine { transport, .. } | Place::Broken { transport, .. } => {
                 transport.playing || self.mode(mode) == StartMode::OnPlay
             }
             Place::Free => false,
@@ -285,7 +340,7 @@ impl Performance {
             generated: self.frames(),
             total: self.total,
             done: self.done,
-            speed: self.speed(),
+            speed: if self.is_broken() { self.late_speed() } else { self.speed() },
             steps: self.steps,
             chunk: self.chunk,
         }
@@ -307,7 +362,7 @@ impl Performance {
     pub(super) fn measure(&mut self, now: u64) {
         let past = match self.place {
             Place::InTime { origin, .. } => now.saturating_sub(self.transport_started.unwrap_or(origin)),
-            Place::NextLine { .. } | Place::Free => 0,
+            Place::NextLine { .. } | Place::Free | Place::Broken { .. } => 0,
         };
         if self.ttfa_ms.is_none() && self.frames() > past {
             self.ttfa_ms = Some(self.seen.0.elapsed().as_secs_f64() * 1e3 + self.seen.1);

@@ -239,7 +239,21 @@ impl Worker {
                 self.saved = Instant::now();
             }
         }
-        let now = self.shared.config.meters.clock.load(Relaxed);
+        let meters = &self.shared.config.meters;
+        let now = meters.clock.load(Relaxed);
+        let position = meters.position.load(Relaxed);
+        if performance.begun
+            && !live.offline
+            && position != u64::MAX
+            && self.player.playing() == Some(performance.id)
+            && performance.breaks(position, meters.underruns.load(Relaxed))
+        {
+            // Better one pause than a hole after every step.
+            self.player.stop(&mut live.playback);
+            self.notice =
+                Some("This computer has become too slow to make it while it plays: it waits, then goes on.".into());
+            self.dirty = true;
+        }
         if performance.ttfa_ms.is_none() && !performance.begun {
             performance.measure(now);
             self.ttfa_ms = performance.ttfa_ms.or(self.ttfa_ms);
@@ -258,8 +272,8 @@ impl Worker {
                         with_song: performance.with_song(mode),
                         ..Cue::new(performance.id, start, position, performance.period())
                     };
-                    performance.begun = self.player.begin(&mut live.playback, cue, performance.audio());
-                    if performance.begun {
+                    if self.player.begin(&mut live.playback, cue, performance.audio()) {
+                        performance.begins(self.shared.config.meters.underruns.load(Relaxed));
                         live.playback.set_due_from(u64::MAX);
                     }
                 }
@@ -398,7 +412,9 @@ impl Worker {
             (Some(audio), _) => self.player.begin(&mut live.playback, cue, &audio),
             (None, Job::Performing(p)) => {
                 let begun = self.player.begin(&mut live.playback, cue, p.audio());
-                p.begun |= begun;
+                if begun {
+                    p.begins(meters.underruns.load(Relaxed));
+                }
                 begun
             }
             _ => false,

@@ -8,6 +8,10 @@ use crate::transport::{Grid, Transport};
 const MAX_CATCH_UP_SECONDS: f64 = 2.0;
 /// Steps after which a measured speed is believed.
 const TRUSTED_STEPS: usize = 3;
+/// A take that ran dry keeps time if it has caught up again within this long.
+const MAX_HOLE_SECONDS: f64 = 0.5;
+/// What is buffered at least before it goes on otherwise.
+const MENDED_SECONDS: f64 = 1.0;
 /// Without end, this much is taken to remain.
 const ENDLESS_SECONDS: f64 = 60.0;
 
@@ -21,6 +25,9 @@ pub(super) enum Place {
     NextLine { transport: Transport },
     /// Nowhere in particular: it is heard from its beginning (a retry).
     Free,
+    /// It ran dry at its frame `position`, where in its own time the transport was `transport`. It goes on from there, a
+    /// whole number of bars late if there are any.
+    Broken { position: u64, transport: Transport },
 }
 
 /// All that matters for the decision. Frames at the host's rate unless noted.
@@ -70,15 +77,18 @@ impl Situation {
             StartMode::AtOnce | StartMode::OnPlay => None,
         };
         let (origin, transport) = match (self.place, self.mode, self.transport_started) {
-            (Place::Free, ..) => return self.whole(Start::Now),
+            (Place::Free, ..) => return self.from(0, Start::Now),
+            (Place::Broken { position, transport }, ..) => {
+                return self.from(position, on_line(Grid::Bar, &transport).unwrap_or(Start::Now));
+            }
             (Place::NextLine { transport }, ..) => {
                 let line = grid.filter(|_| transport.playing).map(|grid| Start::OnLine { grid, offset: 0.0 });
-                return self.whole(line.unwrap_or(Start::Now));
+                return self.from(0, line.unwrap_or(Start::Now));
             }
             // The transport started while we were not ready: its start is where the continuation belongs.
             (Place::InTime { .. }, StartMode::OnPlay, Some(started)) => (started, Transport::default()),
             (Place::InTime { origin, .. }, StartMode::OnPlay, None) => {
-                return self.whole(Start::OnTransport { since: origin });
+                return self.from(0, Start::OnTransport { since: origin });
             }
             (Place::InTime { origin, transport }, ..) => (origin, transport),
         };
@@ -112,17 +122,27 @@ impl Situation {
         }
         // Too slow to be in time: from its beginning, a whole number of bars (or beats) late if there are any.
         let grid = grid.unwrap_or(Grid::Bar);
-        let offset = transport.phase(grid).filter(|_| transport.playing && transport.tempo.is_some());
-        self.whole(offset.map_or(Start::Now, |offset| Start::OnLine { grid, offset }))
+        self.from(0, on_line(grid, &transport).unwrap_or(Start::Now))
     }
 
-    /// Played from position 0 when what is buffered outlasts the rest of the generation.
-    fn whole(&self, start: Start) -> Decision {
-        let needed = self.reserve(self.generated, 0);
-        if self.offline || self.done || self.generated >= needed {
-            return Decision::Begin { start, position: 0, gate: None };
+    /// Played whole from `position` on when what is buffered outlasts the rest of the generation.
+    fn from(&self, position: u64, start: Start) -> Decision {
+        let mut needed = self.reserve(self.generated, position);
+        if matches!(self.place, Place::Broken { .. }) {
+            let least = (MENDED_SECONDS * f64::from(self.sample_rate)) as u64;
+            needed = needed.max(self.total.map_or(least, |total| least.min(total.saturating_sub(position))));
         }
-        Decision::Wait { seconds: self.seconds(needed - self.generated) / self.speed.max(0.01) }
+        let buffered = self.generated.saturating_sub(position);
+        if self.offline || self.done || buffered >= needed {
+            return Decision::Begin { start, position, gate: None };
+        }
+        Decision::Wait { seconds: self.seconds(needed - buffered) / self.speed.max(0.01) }
+    }
+
+    /// Whether what has run dry at `position` had better stop there and wait: it will not be in time again soon.
+    pub(super) fn is_lost(&self, position: u64) -> bool {
+        let behind = (position + self.reserve(self.generated, position)).saturating_sub(self.generated);
+        !self.done && self.seconds(behind) > MAX_HOLE_SECONDS * (self.speed - 1.0).max(0.0)
     }
 
     /// What must be buffered to play from `position` when `generated` frames exist: enough for the next step to arrive,
@@ -146,6 +166,12 @@ impl Situation {
     fn seconds(&self, frames: u64) -> f64 {
         frames as f64 / f64::from(self.sample_rate.max(1))
     }
+}
+
+/// When the transport will next be where it is now, but for whole bars (or beats); `None` if it stands.
+fn on_line(grid: Grid, transport: &Transport) -> Option<Start> {
+    let offset = transport.phase(grid).filter(|_| transport.playing && transport.tempo.is_some())?;
+    Some(Start::OnLine { grid, offset })
 }
 
 #[cfg(test)]
@@ -174,13 +200,7 @@ mod tests {
     }
 
     fn playing() -> Situation {
-        let transport = Transport {
-            playing: true,
-            tempo: Some(120.0),
-            beat: Some(20.0),
-            bar_start: Some(20.0),
-            signature: Some((4, 4)),
-        };
+        let transport = Transport::in_four(20.0, 120.0);
         Situation { place: Place::InTime { origin: 480_000, transport }, news: Some((480_000, transport)), ..fast() }
     }
 
@@ -244,6 +264,31 @@ mod tests {
         let place = Place::InTime { origin, transport: transport.after_quarters(1.25) };
         let start = Start::OnLine { grid: Grid::Bar, offset: 1.25 };
         assert_eq!(Situation { place, ..late }.decide(), Decision::Begin { start, position: 0, gate: None });
+    }
+
+    #[test]
+    fn what_ran_dry_keeps_time_only_if_it_is_soon_back_in_it() {
+        let dry = Situation { generated: 200_000, steps: 30, ..fast() };
+        assert!(!dry.is_lost(205_000), "a hole, and time is kept");
+        assert!(dry.is_lost(300_000), "a long hole");
+        assert!(Situation { speed: 0.9, ..dry }.is_lost(200_000), "one hole after the other");
+        assert!(!Situation { speed: 0.9, done: true, ..dry }.is_lost(200_000));
+    }
+
+    #[test]
+    fn what_is_lost_goes_on_where_it_stopped_at_the_same_place_in_a_bar() {
+        let Place::InTime { transport, .. } = playing().place else { panic!("it has a time") };
+        let place = Place::Broken { position: 190_000, transport: transport.after_quarters(7.5) };
+        let broken = Situation { place, generated: 200_000, steps: 30, ..playing() };
+        assert!(matches!(broken.decide(), Decision::Wait { seconds } if seconds < 0.2));
+        let start = Start::OnLine { grid: Grid::Bar, offset: 3.5 };
+        let begin = Decision::Begin { start, position: 190_000, gate: None };
+        assert_eq!(Situation { generated: 240_000, ..broken }.decide(), begin);
+        let slow = Situation { generated: 240_000, speed: 0.5, ..broken };
+        assert!(matches!(slow.decide(), Decision::Wait { seconds } if seconds > 10.0));
+        // The last half second is less than is waited for otherwise.
+        let last = Situation { place: Place::Broken { position: 744_000, transport }, generated: 768_000, ..slow };
+        assert!(matches!(last.decide(), Decision::Begin { position: 744_000, .. }));
     }
 
     #[test]

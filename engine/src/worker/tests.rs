@@ -28,6 +28,8 @@ fn note(n: usize) -> f32 {
 struct Fake {
     /// Seconds of audio per second; infinite does not sleep.
     speed: f64,
+    /// From this step on it has this speed.
+    slows: Option<(usize, f64)>,
     /// Fails at this step.
     fails_at: Option<usize>,
     /// Refuses to load while this is not 0.
@@ -37,7 +39,7 @@ struct Fake {
 
 impl Default for Fake {
     fn default() -> Self {
-        Self { speed: f64::INFINITY, fails_at: None, missing: Arc::default(), steps: Arc::default() }
+        Self { speed: f64::INFINITY, slows: None, fails_at: None, missing: Arc::default(), steps: Arc::default() }
     }
 }
 
@@ -116,8 +118,9 @@ impl Music for FakeMusic {
                 reason: "NaN in output".into(),
             });
         }
-        if self.fake.speed.is_finite() {
-            std::thread::sleep(Duration::from_secs_f64(CHUNK as f64 / f64::from(PACK_RATE) / self.fake.speed));
+        let speed = self.fake.slows.filter(|(at, _)| self.step >= *at).map_or(self.fake.speed, |(_, speed)| speed);
+        if speed.is_finite() {
+            std::thread::sleep(Duration::from_secs_f64(CHUNK as f64 / f64::from(PACK_RATE) / speed));
         }
         let chunk = chunk(self.seed, self.prompt + self.made, CHUNK);
         self.made += CHUNK;
@@ -353,6 +356,33 @@ fn slower_than_real_time_is_heard_whole_and_without_gaps() {
     for n in 700..PACK_RATE as usize - 700 {
         assert_eq!(host.out[first + n], note(n), "sample {n}");
     }
+}
+
+#[test]
+fn a_machine_that_becomes_too_slow_pauses_once_and_leaves_nothing_out() {
+    let mut host = Host::new(&Fake { speed: 4.0, slows: Some((12, 0.5)), ..Fake::default() }, PACK_RATE, false);
+    host.engine.controls.length_seconds.set(4.0);
+    host.ready();
+    host.seconds(3.0);
+    host.pace();
+    let origin = host.trigger(0);
+    host.seconds(2.5);
+    host.wait("told", |s| s.notice.as_deref().is_some_and(|notice| notice.contains("goes on")));
+    assert!(host.status().progress.is_some_and(|p| p.starts_in > 0.0), "an honest estimate");
+    let began = host.out.len();
+    while host.engine.meters.position.load(Relaxed) != u64::MAX || host.out[began..].iter().all(|s| *s == 0.0) {
+        host.block(480);
+        assert!(host.out.len() < began + 12 * PACK_RATE as usize, "it goes on");
+    }
+    // Every stretch that is heard, without its fades.
+    let heard: Vec<&[f32]> = host.out[origin..].split(|s| *s == 0.0).filter(|s| s.len() > 2_400).collect();
+    assert_eq!(heard.len(), 2, "{:?}", heard.iter().map(|s| s.len()).collect::<Vec<_>>());
+    let middle = |s: &[f32]| s[700..s.len() - 700].to_vec();
+    let (first, second) = (middle(heard[0]), middle(heard[1]));
+    assert!(first.windows(2).chain(second.windows(2)).all(|w| w[1] > w[0]));
+    let left_out = (second[0] - first[first.len() - 1]) * 524_288.0;
+    assert!((0.0..3_000.0).contains(&left_out), "but for the fades nothing is missing: {left_out}");
+    assert!((second[second.len() - 1] - note(4 * PACK_RATE as usize - 700)).abs() < 1e-4, "to its end");
 }
 
 #[test]

@@ -14,6 +14,17 @@ pub fn resident_mb() -> Option<f64> {
     Some(pages * 4096.0 / 1e6)
 }
 
+/// The same without what the allocator keeps for later: each editor has a thread, and each thread's heap is kept.
+#[must_use]
+pub fn used_mb() -> Option<f64> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it only gives unused pages back.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    resident_mb()
+}
+
 /// Whether a library whose path contains this word is loaded.
 #[must_use]
 pub fn has_loaded(word: &str) -> bool {

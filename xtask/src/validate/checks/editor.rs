@@ -92,7 +92,7 @@ pub fn reopen(setting: &Setting) -> Result<String> {
                 connection.destroy_window(window).map_err(Error::host)?;
                 connection.sync().map_err(Error::host)?;
                 if round == rounds / 2 {
-                    memory = measure::resident_mb();
+                    memory = measure::used_mb();
                 }
             }
             Ok(())
@@ -106,7 +106,7 @@ pub fn reopen(setting: &Setting) -> Result<String> {
     played.1?;
     session.give_back(played.0);
     hold(resized > 0, || "it could never be resized".into())?;
-    let grown = measure::resident_mb().zip(memory).map_or(0.0, |(after, before)| after - before);
+    let grown = measure::used_mb().zip(memory).map_or(0.0, |(after, before)| after - before);
     // A few openings say nothing: the software renderer keeps what it has once had.
     hold(!setting.full || grown < 40.0, || format!("{grown:.0} MB stay behind of {} openings", rounds / 2))?;
     Ok(format!("{rounds} openings, {resized} resizings, {grown:+.1} MB over the second half"))
