@@ -10,10 +10,10 @@
 
 use crate::duet::Pause;
 use crate::history::History;
-use crate::ring::ring;
+use crate::ring::{EventsIn, EventsOut, SamplesIn, SamplesOut, events, ring};
 use crate::transport::Transport;
+#[cfg(not(feature = "loom"))]
 use ringbuf::traits::{Consumer, Observer, Producer};
-use ringbuf::{HeapCons, HeapProd};
 use std::collections::VecDeque;
 
 /// Seconds of input the ring holds while the worker loads a pack or fills caches.
@@ -81,7 +81,7 @@ pub fn capture(sample_rate: u32) -> (CaptureInput, CaptureOutput) {
 #[must_use]
 pub fn with_capacity(sample_rate: u32, frames: usize) -> (CaptureInput, CaptureOutput) {
     let (samples_in, samples_out) = ring(frames.max(1) * 2);
-    let (events_in, events_out) = rtrb::RingBuffer::new(EVENTS);
+    let (events_in, events_out) = events(EVENTS);
     (
         CaptureInput {
             samples: samples_in,
@@ -105,8 +105,8 @@ pub fn with_capacity(sample_rate: u32, frames: usize) -> (CaptureInput, CaptureO
 
 /// The audio thread's end. Real-time safe throughout.
 pub struct CaptureInput {
-    samples: HeapProd<f32>,
-    events: rtrb::Producer<Event>,
+    samples: SamplesIn,
+    events: EventsIn<Event>,
     sample_rate: u32,
     /// What the worker knows of the transport, and since which frame.
     transport: Option<(u64, Transport)>,
@@ -229,8 +229,8 @@ pub fn finite(sample: f32) -> f32 {
 
 /// The worker's end.
 pub struct CaptureOutput {
-    samples: HeapCons<f32>,
-    events: rtrb::Consumer<Event>,
+    samples: SamplesOut,
+    events: EventsOut<Event>,
     waiting: VecDeque<Event>,
     gaps: VecDeque<(u64, u64)>,
     history: History,

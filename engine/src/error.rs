@@ -48,6 +48,14 @@ pub enum Error {
         /// What the runtime said, or "NaN in output".
         reason: String,
     },
+    /// There is not enough memory to load a pack.
+    #[error("pack {pack}: not enough memory: it needs about {megabytes} MB")]
+    Memory {
+        /// The pack's name and version.
+        pack: String,
+        /// What was asked for in vain.
+        megabytes: u64,
+    },
     /// The requested device cannot be used here.
     #[error("device {device} cannot be used: {reason}")]
     Device {
@@ -97,6 +105,9 @@ impl Error {
             }
             Self::PackInvalid { .. } => "Install the pack again, or choose another one.",
             Self::Inference { .. } => "Try again; if it happens again, choose another pack or the CPU.",
+            Self::Memory { .. } => {
+                "Free some memory (close other programs or projects) or choose a smaller pack; then load it again."
+            }
             Self::Device { .. } => "Choose the CPU.",
             Self::Request(_) => "Change the setting and try again.",
             Self::File { .. } => {

@@ -21,6 +21,8 @@ pub mod duet;
 pub mod error;
 mod graph;
 pub mod history;
+#[cfg(all(test, feature = "loom"))]
+mod interleavings;
 pub mod models;
 pub mod pack;
 pub mod platform;

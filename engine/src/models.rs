@@ -1,6 +1,6 @@
 //! A pack loaded on a device: the weights, shared by every instance of the plugin in the process.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::pack::manifest::Manifest;
 use crate::pack::{self, Pack};
@@ -43,8 +43,17 @@ pub struct Models {
     pub(crate) stages: Vec<Arc<Graph>>,
 }
 
+/// Beside what a pack itself takes.
+const RUNTIME_MEGABYTES: u64 = 128;
+
 type Key = (String, Device, usize);
 static SHARED: Mutex<Vec<(Key, Weak<Models>)>> = Mutex::new(Vec::new());
+
+/// What loading a pack takes: its files, the runtime's copies of them while it rearranges them, and its arenas.
+fn megabytes(pack: &Pack) -> u64 {
+    let bytes: u64 = pack.manifest.files.iter().map(|file| file.bytes).sum();
+    RUNTIME_MEGABYTES + (bytes >> 20) * 4
+}
 
 impl Models {
     /// Finds the runtime and the pack, checks every hash and every graph's signature. Instances that ask for the same
@@ -63,6 +72,10 @@ impl Models {
             return Ok(models);
         }
         runtime::load(request.runtime.as_deref())?;
+        let megabytes = megabytes(&pack);
+        let short = || Error::Memory { pack: pack.label(), megabytes };
+        // Out of memory the runtime may crash; so what it will ask for is asked for first, and given back untouched.
+        Vec::<u8>::new().try_reserve_exact((megabytes << 20) as usize).map_err(|_| short())?;
         let models = Arc::new(Self::load_graphs(pack, request.device, request.threads.max(1))?);
         shared.push((key, Arc::downgrade(&models)));
         Ok(models)

@@ -17,18 +17,17 @@ mod deck;
 mod voice;
 
 use crate::controls::AtomicF32;
-use crate::ring::ring;
+use crate::ring::{AtomicU32, AtomicU64, EventsIn, EventsOut, SamplesIn, events, ring};
 use crate::seam::Smoothed;
 use crate::status::Meters;
 use crate::take::TakeId;
 use crate::transport::{Grid, Transport};
 use deck::Deck;
-use ringbuf::HeapProd;
+#[cfg(not(feature = "loom"))]
 use ringbuf::traits::{Observer, Producer};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Seconds of continuation a deck's ring holds.
 pub const RING_SECONDS: usize = 4;
@@ -138,7 +137,7 @@ pub struct Mix {
 pub fn playback(sample_rate: u32, meters: Arc<Meters>) -> (PlaybackInput, PlaybackOutput) {
     let deck = || ring(sample_rate.max(1) as usize * RING_SECONDS * 2);
     let ((in_a, out_a), (in_b, out_b)) = (deck(), deck());
-    let (events_in, events_out) = rtrb::RingBuffer::new(EVENTS);
+    let (events_in, events_out) = events(EVENTS);
     let shared = Arc::new(Shared { due_from: AtomicU64::new(u64::MAX), ..Shared::default() });
     let output = PlaybackOutput {
         decks: [Deck::new(out_a, sample_rate), Deck::new(out_b, sample_rate)],
@@ -171,7 +170,7 @@ pub fn playback(sample_rate: u32, meters: Arc<Meters>) -> (PlaybackInput, Playba
 
 /// The worker's end of one deck.
 struct Feed {
-    samples: HeapProd<f32>,
+    samples: SamplesIn,
     written: u64,
     serial: u64,
 }
@@ -181,7 +180,7 @@ pub struct PlaybackInput {
     decks: [Feed; 2],
     /// The deck begun last.
     current: usize,
-    events: rtrb::Producer<Event>,
+    events: EventsIn<Event>,
     shared: Arc<Shared>,
     serial: u64,
     /// Serial, deck and take of the latest segments.
@@ -320,7 +319,7 @@ pub struct PlaybackOutput {
     decks: [Deck; 2],
     /// The deck that was heard last.
     lead: usize,
-    events: rtrb::Consumer<Event>,
+    events: EventsOut<Event>,
     shared: Arc<Shared>,
     meters: Arc<Meters>,
     sample_rate: u32,

@@ -1,4 +1,4 @@
-//! Everything a person runs: `cargo xtask demo`, `render`, `bench`, `shots`, `test`, `bundle`, `install`, `runtime`.
+//! Everything a person runs: `cargo xtask demo`, `render`, `bench`, `shots`, `test`, `validate`, `fuzz`, `bundle`, `install`, `runtime`.
 //! Built as a library too, so that the integration tests play the same host.
 
 pub mod audio;

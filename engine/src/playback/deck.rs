@@ -2,12 +2,13 @@
 
 use super::Segment;
 use super::voice::{Next, Ring, Voice};
+use crate::ring::SamplesOut;
 use crate::seam::Envelope;
-use ringbuf::HeapCons;
+#[cfg(not(feature = "loom"))]
 use ringbuf::traits::{Consumer, Observer};
 
 pub(super) struct Deck {
-    samples: HeapCons<f32>,
+    samples: SamplesOut,
     /// Frames ever read.
     read: u64,
     pub(super) voice: Option<Voice>,
@@ -21,7 +22,7 @@ impl std::fmt::Debug for Deck {
 }
 
 impl Deck {
-    pub(super) fn new(samples: HeapCons<f32>, sample_rate: u32) -> Self {
+    pub(super) fn new(samples: SamplesOut, sample_rate: u32) -> Self {
         Self { samples, read: 0, voice: None, envelope: Envelope::new(sample_rate) }
     }
 

@@ -58,6 +58,10 @@ pub fn run(args: &Args) -> Result<()> {
             cargo(&["test", "--workspace", "--no-fail-fast"], &library, &more)
         },
     );
+    check("every order of the steps of two threads", &|| {
+        let steps = ["test", "--package", "segue-engine", "--features", "loom", "--lib", "interleavings"];
+        cargo(&steps, &library, &[])
+    });
     check("the VST3 in a VST3 host", &|| {
         bundle::bundle()?;
         venv::vst3()

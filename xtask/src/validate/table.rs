@@ -303,6 +303,31 @@ pub const ELSEWHERE: &[(&str, &str, &str)] = &[
         "engine/tests/broken_packs.rs",
         "a_graph_that_returns_nan_is_an_error_and_not_a_sound",
     ),
+    (
+        "A graph that fails in the middle of a take is told, what was made is kept, and the next attempt works",
+        "engine/src/worker/tests.rs",
+        "a_failure_is_told_and_the_next_attempt_works",
+    ),
+    (
+        "Without memory for a pack or room on the disk it says so, loses nothing, and goes on",
+        "engine/tests/limits.rs",
+        "without_memory_or_disk_it_says_so_and_goes_on",
+    ),
+    (
+        "A worker that is away for longer than the ring is long loses no take and no count of frames",
+        "engine/src/worker/tests.rs",
+        "a_worker_that_is_away_for_twelve_seconds_loses_no_take_and_does_not_lose_count",
+    ),
+    (
+        "A machine that becomes too slow in the middle of a take makes one pause, and nothing is left out",
+        "engine/src/worker/tests.rs",
+        "a_machine_that_becomes_too_slow_pauses_once_and_leaves_nothing_out",
+    ),
+    (
+        "In every order of the audio thread's steps and the worker's (loom), what is heard is what is due",
+        "engine/src/interleavings.rs",
+        "whatever_is_heard_is_what_is_due_at_its_frame",
+    ),
     ("Random bytes as a project change nothing", "plugin/src/state/tests.rs", "random_bytes_change_nothing"),
     ("Random manifests never panic", "engine/src/pack/tests.rs", "random_manifests_never_panic"),
     ("PyTorch and ONNX Runtime agree", "training/tests/test_stage_graph.py", "def test_"),
