@@ -109,7 +109,7 @@ pub(super) fn continues(clap: &Path, display: &str, shots: &Path) -> Result<()> 
     process::spoken_to(&mut desk.command("jack_transport"), "play\nquit\n")?;
     for (at, name) in [(TRIGGER - 2.0, "daw-listening.png"), (TRIGGER + 4.0, "daw-continuing.png")] {
         std::thread::sleep(Duration::from_secs_f64(at).saturating_sub(begin.elapsed()));
-        spectrogram::save(&window::screen(display)?, &shots.join(name))?;
+        spectrogram::save(&window::Screen::open(display)?.whole()?, &shots.join(name))?;
     }
     recorder.wait()?;
     drop((qtractor, jack));

@@ -6,6 +6,8 @@ mod bare;
 #[cfg(target_os = "linux")]
 mod daw;
 mod formats;
+#[cfg(target_os = "linux")]
+pub mod juce;
 mod plays;
 mod state;
 #[cfg(all(unix, not(target_os = "macos")))]

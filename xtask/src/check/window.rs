@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The colour of the one big button (`BRASS` of the editor's theme).
-const ACCENT: [u8; 3] = [0xe6, 0xab, 0x5c];
+pub(super) const ACCENT: [u8; 3] = [0xe6, 0xab, 0x5c];
 /// Columns and rows of the grid in which most cells must hold something.
 const GRID: (u32, u32) = (4, 3);
 
@@ -55,7 +55,7 @@ pub(super) fn draws(clap: &Path, shots: &Path) -> Result<()> {
 }
 
 /// Not blank, not one colour, something in most parts.
-fn content(name: &str, picture: &RgbImage) -> Result<()> {
+pub(super) fn content(name: &str, picture: &RgbImage) -> Result<()> {
     let mut colours: HashMap<[u8; 3], usize> = HashMap::new();
     for pixel in picture.pixels() {
         *colours.entry(pixel.0).or_default() += 1;
@@ -74,11 +74,11 @@ fn colours_in(picture: &RgbImage, column: u32, row: u32) -> usize {
     part.pixels().map(|p| p.0).collect::<std::collections::HashSet<_>>().len()
 }
 
-fn near(pixel: [u8; 3], colour: [u8; 3]) -> bool {
+pub(super) fn near(pixel: [u8; 3], colour: [u8; 3]) -> bool {
     pixel.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 14)
 }
 
-fn share(picture: &RgbImage, is: impl Fn([u8; 3]) -> bool) -> f64 {
+pub(super) fn share(picture: &RgbImage, is: impl Fn([u8; 3]) -> bool) -> f64 {
     let count = picture.pixels().filter(|p| is(p.0)).count();
     count as f64 / f64::from((picture.width() * picture.height()).max(1))
 }

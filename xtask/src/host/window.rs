@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use x11rb::COPY_DEPTH_FROM_PARENT;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
-    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, CreateWindowAux, ImageFormat, InputFocus,
-    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, Window, WindowClass,
+    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ClientMessageEvent, ConnectionExt as _, CreateWindowAux,
+    EventMask, ImageFormat, InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -74,7 +74,7 @@ impl Editor {
 
     /// What is on the screen where the editor is.
     pub fn picture(&self) -> Result<RgbImage> {
-        grab(&self.connection, self.root, self.size)
+        grab(&self.connection, self.root, LEFT_TOP, self.size)
     }
 
     /// Moves the pointer there, in pixels of the editor.
@@ -130,16 +130,78 @@ impl Editor {
     }
 }
 
-/// What is on the whole screen of a display.
-pub fn screen(display: &str) -> Result<RgbImage> {
-    let (connection, screen) = x11rb::connect(Some(display)).map_err(Error::host)?;
-    let screen = &connection.setup().roots[screen];
-    grab(&connection, screen.root, (screen.width_in_pixels, screen.height_in_pixels))
+/// A display on which others draw.
+#[derive(Debug)]
+pub struct Screen {
+    connection: RustConnection,
+    root: Window,
+    size: (u16, u16),
 }
 
-fn grab(connection: &RustConnection, root: Window, (width, height): (u16, u16)) -> Result<RgbImage> {
+impl Screen {
+    /// Connects to a display (`:7`).
+    pub fn open(display: &str) -> Result<Self> {
+        let (connection, screen) = x11rb::connect(Some(display)).map_err(Error::host)?;
+        let screen = &connection.setup().roots[screen];
+        let (root, size) = (screen.root, (screen.width_in_pixels, screen.height_in_pixels));
+        Ok(Self { connection, root, size })
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> Result<RgbImage> {
+        grab(&self.connection, self.root, LEFT_TOP, self.size)
+    }
+
+    /// Lets these names exist for as long as this connection does, as if there were a window manager.
+    pub fn name_atoms(&self, names: &[&str]) -> Result<()> {
+        for name in names {
+            self.atom(name)?;
+        }
+        Ok(())
+    }
+
+    fn atom(&self, name: &str) -> Result<u32> {
+        let cookie = self.connection.intern_atom(false, name.as_bytes()).map_err(Error::host)?;
+        Ok(cookie.reply().map_err(Error::host)?.atom)
+    }
+
+    /// The window whose title begins with these words, if one is shown.
+    pub fn window(&self, title: &str) -> Result<Option<Window>> {
+        let tree = self.connection.query_tree(self.root).map_err(Error::host)?.reply().map_err(Error::host)?;
+        for window in tree.children {
+            let name = self.connection.get_property(false, window, AtomEnum::WM_NAME, AtomEnum::ANY, 0, 256);
+            // Windows come and go while one asks.
+            let Ok(name) = name.map_err(Error::host)?.reply() else { continue };
+            if name.value.starts_with(title.as_bytes()) {
+                return Ok(Some(window));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is on the screen where a window is.
+    pub fn picture(&self, window: Window) -> Result<RgbImage> {
+        let place = self.connection.get_geometry(window).map_err(Error::host)?.reply().map_err(Error::host)?;
+        grab(&self.connection, self.root, (place.x, place.y), (place.width, place.height))
+    }
+
+    /// Asks a window to close, as the cross in its corner does.
+    pub fn close(&self, window: Window) -> Result<()> {
+        let data = [self.atom("WM_DELETE_WINDOW")?, x11rb::CURRENT_TIME, 0, 0, 0];
+        let message = ClientMessageEvent::new(32, window, self.atom("WM_PROTOCOLS")?, data);
+        self.connection.send_event(false, window, EventMask::NO_EVENT, message).map_err(Error::host)?;
+        self.connection.flush().map_err(Error::host)
+    }
+}
+
+fn grab(
+    connection: &RustConnection,
+    root: Window,
+    (x, y): (i16, i16),
+    (width, height): (u16, u16),
+) -> Result<RgbImage> {
     let reply = connection
-        .get_image(ImageFormat::Z_PIXMAP, root, LEFT_TOP.0, LEFT_TOP.1, width, height, !0)
+        .get_image(ImageFormat::Z_PIXMAP, root, x, y, width, height, !0)
         .map_err(Error::host)?
         .reply()
         .map_err(Error::host)?;

@@ -6,7 +6,7 @@ mod venv;
 
 use crate::error::{Error, Result};
 use crate::validate::plug::Format;
-use crate::{bundle, paths, process, runtime, validate};
+use crate::{bundle, check, paths, process, runtime, validate};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -21,7 +21,8 @@ pub struct Args {
     /// The tests of training/ too, and PyTorch against ONNX Runtime: a virtual environment with PyTorch, several GB.
     #[arg(long)]
     training: bool,
-    /// The CLAP on a track of Qtractor, driven and recorded, as well: about a minute. Linux.
+    /// The CLAP on a track of Qtractor, driven and recorded, and the VST3's editor in a JUCE host, as well: about two
+    /// minutes. Linux.
     #[arg(long)]
     daw: bool,
 }
@@ -76,6 +77,13 @@ pub fn run(args: &Args) -> Result<()> {
             host.args(["host-check", "daw", "--clap"]).arg(&clap).arg("--shots").arg(&shots);
             let packs = std::env::var_os("SEGUE_PACKS").unwrap_or_else(|| paths::packs().into());
             process::openly(host.env("SEGUE_RUNTIME", &library).env("SEGUE_PACKS", packs).env("DISPLAY", &display.name))
+        });
+    }
+    #[cfg(target_os = "linux")]
+    if args.daw {
+        check("the VST3's editor in a JUCE host", &|| {
+            bundle::bundle()?;
+            check::juce::opens(&venv::dawdreamer()?, &display.name, &shots)
         });
     }
     if args.training {

@@ -8,6 +8,9 @@ use std::process::Command;
 /// A JUCE host from PyPI.
 const HOST: &[&str] = &["pedalboard==0.9.26", "numpy"];
 
+/// Another, which opens editors; for `--daw`.
+const EDITOR_HOST: &[&str] = &["dawdreamer==0.9.0", "numpy"];
+
 /// Makes a virtual environment under target/ with these requirements, unless it is there already.
 fn venv(name: &str, requirements: &[String]) -> Result<PathBuf> {
     let folder = paths::target().join(name);
@@ -30,6 +33,12 @@ pub(super) fn vst3() -> Result<()> {
     let python = venv("venv-vst3", &HOST.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>())?;
     let script = paths::root().join("xtask/python/vst3_check.py");
     process::openly(Command::new(python).arg(script).arg(paths::vst3()).arg(paths::default_prompt()))
+}
+
+/// A Python with DawDreamer.
+#[cfg(target_os = "linux")]
+pub(super) fn dawdreamer() -> Result<PathBuf> {
+    venv("venv-juce", &EDITOR_HOST.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>())
 }
 
 /// pytest in training/, PyTorch against ONNX Runtime among it.
