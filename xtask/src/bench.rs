@@ -74,6 +74,10 @@ pub struct Figures {
     rss_next_mb: Option<f64>,
     /// Opening a project with a hundred takes.
     open_100_takes_ms: Option<f64>,
+    /// An active instance that hears silence, as a share of a core.
+    idle: Option<f64>,
+    /// What its open editor adds, drawn by a software renderer.
+    editor_idle: Option<f64>,
     /// Size of the CLAP.
     plugin_mb: Option<f64>,
     /// Size of ONNX Runtime.

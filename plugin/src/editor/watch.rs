@@ -100,9 +100,12 @@ fn status(status: &Status, hash: &mut impl Hasher) {
             stage.done.hash(hash);
         }
     }
-    // The picture of what comes in moves in steps that can be seen.
-    for (low, high) in status.listening.iter() {
-        ((low * 256.0) as i16, (high * 256.0) as i16).hash(hash);
+    // The picture of what comes in moves in steps that can be seen; silence is a line, however long.
+    for (age, (low, high)) in status.listening.iter().rev().enumerate() {
+        let column = ((low * 256.0) as i16, (high * 256.0) as i16);
+        if column != (0, 0) {
+            (age, column).hash(hash);
+        }
     }
     for take in &status.takes {
         (take.id, &take.name, take.stars, take.playable, take.seconds.to_bits()).hash(hash);
@@ -143,6 +146,13 @@ mod tests {
         let still = seen(|_| {});
         assert_eq!(seen(|s| s.listening = vec![(0.0, 0.0); 64].into()), still, "silence is silence");
         assert_eq!(seen(|s| s.listening = vec![(-1e-5, 1e-5); 64].into()), still, "nobody sees −100 dB");
+        assert_eq!(seen(|s| s.listening = vec![(0.0, 0.0); 65].into()), still, "and goes on being silence");
+        let mut once = vec![(0.0, 0.0); 64];
+        once[60] = (-0.1, 0.1);
+        let sound = seen(|s| s.listening = once.clone().into());
+        once.push((0.0, 0.0));
+        let moved = seen(|s| s.listening = once.into());
+        assert_ne!(sound, moved, "what sounded moves on");
         let changes: [(&str, u64); 8] = [
             ("a sound", seen(|s| s.listening = vec![(-0.1, 0.1); 64].into())),
             ("a name", seen(|s| s.takes[0].name = "x".into())),

@@ -1,11 +1,13 @@
 //! The plugin in a host.
 
 use super::{Args, Figures, machine, median, quantile};
-use crate::check;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::stage::{Performance, Plan, RATE};
-use crate::{audio, paths};
+use crate::test::display::Display;
+use crate::{audio, check, paths, process};
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 const BLOCK: usize = 64;
@@ -45,6 +47,19 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     figures.callback_p99 = quantile(&shares, 0.99);
     figures.callback_p9999 = quantile(&shares, 0.9999);
     figures.callback_max = shares.last().copied();
+    idle(figures)?;
+    Ok(())
+}
+
+/// What an instance and its editor need while nothing happens; nothing is known where no display can be had.
+fn idle(figures: &mut Figures) -> Result<()> {
+    let Ok(display) = Display::start() else { return Ok(()) };
+    let program = std::env::current_exe().map_err(|e| Error::file(Path::new("xtask"), e))?;
+    let mut host = Command::new(program);
+    host.args(["host-check", "idle", "--clap"]).arg(paths::clap()).env("DISPLAY", &display.name);
+    let said = process::quietly(&mut host)?;
+    let mut shares = said.split_whitespace().map(|share| share.parse().ok());
+    (figures.idle, figures.editor_idle) = (shares.next().flatten(), shares.next().flatten());
     Ok(())
 }
 

@@ -64,6 +64,8 @@ pub enum Case {
     Leaves,
     /// The editor in a window.
     Window,
+    /// What an instance needs of a core that hears silence, and its open editor besides: a figure for `bench`.
+    Idle,
     /// On a track of Qtractor, on the display that DISPLAY names. Linux.
     Daw,
 }
@@ -85,8 +87,10 @@ pub fn run(args: &Args) -> Result<()> {
         Case::Leaves => plays::leaves(&args.clap),
         #[cfg(all(unix, not(target_os = "macos")))]
         Case::Window => window::draws(&args.clap, &shots),
+        #[cfg(all(unix, not(target_os = "macos")))]
+        Case::Idle => window::idle(&args.clap),
         #[cfg(not(all(unix, not(target_os = "macos"))))]
-        Case::Window => Ok(()),
+        Case::Window | Case::Idle => Ok(()),
         #[cfg(target_os = "linux")]
         Case::Daw => daw::continues(&args.clap, &std::env::var("DISPLAY").unwrap_or_default(), &shots),
         #[cfg(not(target_os = "linux"))]

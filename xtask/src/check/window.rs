@@ -3,6 +3,7 @@
 use super::{hold, plan};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::host::score::Score;
 use crate::host::window::Editor;
 use crate::spectrogram;
 use crate::stage::RATE;
@@ -52,6 +53,34 @@ pub(super) fn draws(clap: &Path, shots: &Path) -> Result<()> {
         changed * 100.0
     );
     editor.close(&mut host)
+}
+
+/// Prints two shares of a core: an active instance that hears silence, and what its open editor adds.
+pub(super) fn idle(clap: &Path) -> Result<()> {
+    const SECONDS: u64 = 20;
+    let mut host = Host::load(clap)?;
+    let silence = Score { rate: RATE, blocks: vec![512], frames: SECONDS * u64::from(RATE), ..Score::default() };
+    let share = |host: &mut Host| -> Result<f64> {
+        // Once for what happens only once: loading, the first picture.
+        host.perform(&Score { frames: 4 * u64::from(RATE), ..silence.clone() }, |_, _| {})?;
+        let before = process_seconds();
+        host.perform(&silence, |_, _| {})?;
+        Ok((process_seconds() - before) / SECONDS as f64)
+    };
+    let alone = share(&mut host)?;
+    let editor = Editor::open(&mut host)?;
+    let both = share(&mut host)?;
+    editor.close(&mut host)?;
+    println!("{alone:.5} {:.5}", both - alone);
+    Ok(())
+}
+
+/// Processor time this process has used, in seconds.
+fn process_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 /// Not blank, not one colour, something in most parts.
