@@ -23,6 +23,17 @@ fn every_missing_piece_is_named_and_can_be_put_there_later() {
         "{error}"
     );
 
+    #[cfg(target_os = "linux")]
+    for version in ["1.10.0", "1.23.2", "99"] {
+        let old = stub(folder.path(), version);
+        let error = Models::load(&LoadRequest { runtime: Some(old), ..request.clone() }).unwrap_err();
+        let said = format!("{error} {}", error.remedy());
+        assert!(
+            matches!(error, Error::RuntimeUnusable { .. }) && said.contains(version) && said.contains("1.24"),
+            "{said}"
+        );
+    }
+
     let error =
         Models::load(&LoadRequest { pack: Some(folder.path().join("no-pack")), ..request.clone() }).unwrap_err();
     assert!(matches!(error, Error::PackMissing { .. }) && error.to_string().contains("no-pack"), "{error}");
@@ -48,4 +59,20 @@ fn every_missing_piece_is_named_and_can_be_put_there_later() {
     let text = error.to_string();
     assert!(text.contains("stage_fine.onnx") && text.contains("found") && text.contains("expected input"), "{text}");
     assert!(!error.remedy().is_empty());
+}
+
+/// A library that says it is another version of ONNX Runtime, and has no interface of the one that is asked for.
+#[cfg(target_os = "linux")]
+fn stub(folder: &std::path::Path, version: &str) -> std::path::PathBuf {
+    let (source, library) = (folder.join("stub.c"), folder.join(format!("libonnxruntime-{version}.so")));
+    let text = format!(
+        r#"static const void *api(unsigned version) {{ return 0; }}
+        static const char *version(void) {{ return "{version}"; }}
+        static const struct {{ const void *(*api)(unsigned); const char *(*version)(void); }} base = {{ api, version }};
+        const void *OrtGetApiBase(void) {{ return &base; }}"#
+    );
+    std::fs::write(&source, text).unwrap();
+    let built = std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(built.unwrap().success());
+    library
 }

@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod host;
 pub mod install;
 pub mod listen;
+pub mod pack;
 pub mod paths;
 pub mod process;
 pub mod project;

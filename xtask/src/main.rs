@@ -3,7 +3,7 @@
 use clap::Parser;
 #[cfg(all(unix, not(target_os = "macos")))]
 use segue_xtask::shots;
-use segue_xtask::{bench, bundle, check, demo, error::Result, fuzz, install, render, runtime, test, validate};
+use segue_xtask::{bench, bundle, check, demo, error::Result, fuzz, install, pack, render, runtime, test, validate};
 use std::process::ExitCode;
 
 /// Everything about Segue that a person runs.
@@ -31,6 +31,7 @@ enum Task {
     HostCheck(check::Args),
     Bundle(bundle::Args),
     Install(install::Args),
+    Pack(pack::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,5 +75,6 @@ fn run(task: &Task) -> Result<()> {
         Task::HostCheck(args) => check::run(args),
         Task::Bundle(args) => bundle::run(args),
         Task::Install(args) => install::run(args),
+        Task::Pack(args) => pack::run(args),
     }
 }

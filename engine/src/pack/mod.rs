@@ -1,5 +1,6 @@
 //! Packs: finding them, reading the manifest, checking what it promises. Runs on the worker, touches no runtime.
 
+pub mod archive;
 mod check;
 pub mod manifest;
 pub mod onnx;
@@ -132,6 +133,10 @@ pub fn find(chosen: Option<&Path>) -> Result<Pack> {
     if let Some(folder) = chosen {
         if !folder.exists() {
             return Err(Error::PackMissing { looked: vec![folder.to_path_buf()] });
+        }
+        if archive::is_archive(folder) {
+            let none = || Error::Request("this system has no folder for a user's packs: unpack it yourself".into());
+            return archive::install(folder, &platform::user_data_folder().ok_or_else(none)?.join("packs"));
         }
         // A folder of packs will do as well as a pack.
         return first_pack_in(folder).map_or_else(|| Pack::open(folder), |pack| Pack::open(&pack));

@@ -197,6 +197,16 @@ impl Worker {
 
     /// Another pack; if it cannot be loaded the last good one stays.
     fn choose_pack(&mut self, path: Option<PathBuf>) {
+        // A project remembers where a pack was unpacked to; the archive may be deleted.
+        let path = match path
+            .as_deref()
+            .filter(|path| crate::pack::archive::is_archive(path))
+            .map(|path| crate::pack::find(Some(path)))
+        {
+            Some(Ok(pack)) => Some(pack.folder),
+            Some(Err(error)) => return self.fail(&error),
+            None => path,
+        };
         let before = self.load.pack.clone();
         self.load.pack = path.clone().or_else(|| self.shared.config.load.pack.clone());
         // Before the first activation nothing is loaded; and what is being generated holds on to its own pack.

@@ -1,4 +1,4 @@
-//! The system's dialog for a folder. It is opened from the editor's thread, as macOS wants it, and asked once a frame
+//! The system's dialog for a folder or a file. It is opened from the editor's thread, as macOS wants it, and asked once a frame
 //! whether it has an answer: nothing here waits.
 
 use super::view::Purpose;
@@ -16,8 +16,8 @@ const TOO_SOON: Duration = Duration::from_millis(300);
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// A folder.
-    Folder(PathBuf),
+    /// A folder, or a file.
+    Path(PathBuf),
     /// It was closed.
     Nothing,
     /// It never opened.
@@ -46,6 +46,7 @@ impl Chooser {
         let title = match purpose {
             Purpose::Export => "Where to export takes to",
             Purpose::Pack => "A model pack, or a folder of packs",
+            Purpose::PackFile => "A model pack in one file",
         };
         let mut dialog = rfd::AsyncFileDialog::new().set_title(title);
         // The nearest folder that is there.
@@ -53,15 +54,14 @@ impl Chooser {
         if let Some(folder) = from.as_deref().and_then(|folder| folder.ancestors().find(|folder| folder.is_dir())) {
             dialog = dialog.set_directory(folder);
         }
-        Self {
-            purpose,
-            answer: Box::pin(dialog.pick_folder()),
-            waker: Arc::new(Frames(ctx.clone())).into(),
-            since: Instant::now(),
-        }
+        let answer: Pin<Box<dyn Future<Output = _> + Send>> = match purpose {
+            Purpose::Export | Purpose::Pack => Box::pin(dialog.pick_folder()),
+            Purpose::PackFile => Box::pin(dialog.add_filter("Segue packs", &["seguepack"]).pick_file()),
+        };
+        Self { purpose, answer, waker: Arc::new(Frames(ctx.clone())).into(), since: Instant::now() }
     }
 
-    /// What the folder is for.
+    /// What it is for.
     pub(super) fn purpose(&self) -> Purpose {
         self.purpose
     }
@@ -70,7 +70,7 @@ impl Chooser {
     pub(super) fn poll(&mut self) -> Option<Answer> {
         match self.answer.as_mut().poll(&mut std::task::Context::from_waker(&self.waker)) {
             Poll::Pending => None,
-            Poll::Ready(Some(folder)) => Some(Answer::Folder(folder.path().to_path_buf())),
+            Poll::Ready(Some(chosen)) => Some(Answer::Path(chosen.path().to_path_buf())),
             Poll::Ready(None) if self.since.elapsed() < TOO_SOON => Some(Answer::NoDialog),
             Poll::Ready(None) => Some(Answer::Nothing),
         }

@@ -359,14 +359,14 @@ impl App {
         match (purpose, answer) {
             (_, chooser::Answer::Nothing) => {}
             (_, chooser::Answer::NoDialog) => {
-                self.desk.tell(Toast::new("This system shows no dialog: type the folder's path instead", vec![]));
+                self.desk.tell(Toast::new("This system shows no dialog: type the path instead", vec![]));
             }
-            (Purpose::Export, chooser::Answer::Folder(folder)) => {
+            (Purpose::Export, chooser::Answer::Path(folder)) => {
                 if let Some(draft) = &mut self.desk.export {
                     draft.folder = folder.display().to_string();
                 }
             }
-            (Purpose::Pack, chooser::Answer::Folder(folder)) => {
+            (Purpose::Pack | Purpose::PackFile, chooser::Answer::Path(folder)) => {
                 self.outbox.push_back(Command::LoadPack(Some(folder)));
             }
         }

@@ -44,27 +44,38 @@ pub(super) fn menu(ui: &mut Ui, view: &View<'_>, desk: &mut Desk, acts: &mut Act
         ui.label(RichText::new("None found in the usual places.").font(theme::font(BODY)).color(theme::text()));
     }
     ui.add_space(6.0);
-    ui.label(RichText::new("Another folder").font(theme::font(SMALL)).color(theme::muted()));
+    ui.label(RichText::new("Another one").font(theme::font(SMALL)).color(theme::muted()));
     let edit = TextEdit::singleline(&mut desk.pack_folder)
         .id(Id::unique("segue pack folder"))
-        .hint_text("Path of a pack, or of a folder of packs")
+        .hint_text("Path of a pack, a folder of packs, or a .seguepack")
         .font(theme::font(BODY))
         .desired_width(f32::INFINITY)
         .margin(vec2(8.0, 5.0));
-    let response = ui.add(edit).on_hover_text("Type or paste a folder, then Enter.");
+    let response = ui.add(edit).on_hover_text("Type or paste a path, then Enter.");
     let entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
     ui.horizontal(|ui| {
-        let used = button(ui, "Use", vec2(70.0, 26.0), false, "Load the pack in this folder.");
+        let used = button(
+            ui,
+            "Use",
+            vec2(56.0, 26.0),
+            false,
+            "Load the pack that is there. A .seguepack is unpacked into your packs first.",
+        );
         let folder = desk.pack_folder.trim();
         if (used || entered) && !folder.is_empty() {
             acts.send(Command::LoadPack(Some(folder.into())));
             ui.close();
         }
-        if button(ui, "Choose…", vec2(88.0, 26.0), false, "Choose a folder in a dialog.") {
-            acts.push(Act::Choose(Purpose::Pack));
-            ui.close();
+        for (name, width, purpose, tip) in [
+            ("Folder…", 78.0, Purpose::Pack, "Choose a folder in a dialog."),
+            ("File…", 62.0, Purpose::PackFile, "Choose a .seguepack in a dialog; it is unpacked into your packs."),
+        ] {
+            if button(ui, name, vec2(width, 26.0), false, tip) {
+                acts.push(Act::Choose(purpose));
+                ui.close();
+            }
         }
-        if button(ui, "Look again", vec2(100.0, 26.0), false, "Look in the usual places again.") {
+        if button(ui, "Look again", vec2(92.0, 26.0), false, "Look in the usual places again.") {
             desk.packs = None;
             acts.send(Command::LoadPack(None));
             ui.close();

@@ -174,13 +174,15 @@ pub(super) enum Act {
     Send(Command),
 }
 
-/// What a folder is wanted for.
+/// What a folder or a file is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Exports go there.
     Export,
     /// A pack is there.
     Pack,
+    /// It is a pack in one file.
+    PackFile,
 }
 
 /// What the user asks for in this frame.

@@ -299,6 +299,16 @@ pub const ELSEWHERE: &[(&str, &str, &str)] = &[
         "numbers_that_are_not_the_graph_s_are_refused",
     ),
     (
+        "A pack in one file cannot write outside its folder, nor more than it promises, and is installed whole or not at all",
+        "engine/src/pack/archive_tests.rs",
+        "an_archive_writes_nothing_but_what_its_manifest_names",
+    ),
+    (
+        "Closing in the middle of an export leaves a whole file or none",
+        "engine/src/worker/tests/takes.rs",
+        "closing_in_the_middle_of_an_export_leaves_a_whole_file_or_none",
+    ),
+    (
         "A graph that returns NaN is an error, and not a sound",
         "engine/tests/broken_packs.rs",
         "a_graph_that_returns_nan_is_an_error_and_not_a_sound",

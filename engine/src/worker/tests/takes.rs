@@ -256,3 +256,27 @@ fn pictures_grow_and_are_drawn_again_from_tokens() {
     });
     assert_eq!(again.takes[0].spectrum.len(), (2.0 / after.column_seconds()).ceil() as usize);
 }
+
+#[test]
+fn closing_in_the_middle_of_an_export_leaves_a_whole_file_or_none() {
+    for wait in [0_u64, 2, 5, 10, 20, 40] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut host = listening(&Fake::default());
+        let take = host.take(1, 60.0);
+        host.send(Command::Export(
+            take,
+            ExportRequest {
+                path: folder.path().join("take.wav"),
+                format: ExportFormat::Float32,
+                content: ExportContent::TwoFiles,
+            },
+        ));
+        std::thread::sleep(Duration::from_millis(wait));
+        drop(host);
+        for entry in std::fs::read_dir(folder.path()).expect("a folder").flatten() {
+            let reader = hound::WavReader::open(entry.path()).unwrap_or_else(|e| panic!("{:?}: {e}", entry.path()));
+            let frames = reader.duration();
+            assert_eq!(reader.into_samples::<f32>().filter(|s| s.is_ok()).count(), frames as usize * 2);
+        }
+    }
+}
