@@ -8,13 +8,14 @@
 
 use crate::error::{Error, Result};
 use crate::models::Models;
-use crate::pack::manifest::{AnalysisSpec, StreamId};
+use crate::pack::manifest::{AnalysisSpec, Stage as Spec, StreamId};
 pub use crate::sampler::Sampling;
 use crate::signals::{Signals, rms};
 use crate::stages::{self, Running, Streams};
 use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::take_decoder::check_take;
 use crate::tokenizers::Decoder;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,18 +64,34 @@ impl Continuation {
     pub fn prefill(models: Arc<Models>, prompt: &[Vec<f32>], seed: u64) -> Result<Self> {
         let manifest = models.manifest();
         let (signals, level) = Signals::of_prompt(prompt, manifest.audio.channels == 2, manifest.audio.level_dbfs)?;
-        let mut streams = Streams { semantic: Tokens::new(1), acoustic: Tokens::new(manifest.codec.codebooks) };
-        models.new_encoder()?.push(&signals, &mut streams.acoustic)?;
-        if let Some(mut semantic) = models.new_semantic()? {
-            semantic.push(&signals, &mut streams.semantic)?;
-        }
+        // The slowest part, and meanwhile everything that does not wait for it.
+        let (semantic, acoustic) = both(
+            || -> Result<_> {
+                let mut streams = Streams { semantic: Tokens::new(1), acoustic: Tokens::new(manifest.codec.codebooks) };
+                if let Some(mut tokenizer) = models.new_semantic()? {
+                    tokenizer.push(&signals, &mut streams.semantic)?;
+                }
+                let of_semantic = |spec: &Spec| {
+                    let condition = spec.condition.as_ref().map(|condition| condition.stream);
+                    spec.writes == StreamId::Semantic && condition != Some(StreamId::Acoustic)
+                };
+                let stages = start(&models, &streams, seed, of_semantic)?;
+                Ok((streams.semantic, stages))
+            },
+            || -> Result<_> {
+                let mut tokens = Tokens::new(manifest.codec.codebooks);
+                models.new_encoder()?.push(&signals, &mut tokens)?;
+                Ok(tokens)
+            },
+        );
+        let ((semantic, stages), acoustic) = (semantic?, acoustic?);
+        let streams = Streams { semantic, acoustic };
         let frames = streams.acoustic.frames();
         if frames == 0 || (manifest.semantic.is_some() && streams.semantic.frames() == 0) {
             return Err(Error::Request("the prompt is too short: play at least a second".into()));
         }
-        let (decoder, matched) = warm_up(&models, &streams.acoustic, frames, Some(&signals.mid))?;
-        let gain = level.balance.map(|b| b * matched / level.gain);
-        Self::begin(models, streams, decoder, frames, signals.len(), gain, seed)
+        let gain = level.balance.map(|b| b / level.gain);
+        Self::begin(&models, streams, stages, Some(&signals.mid), frames, signals.len(), gain, seed)
     }
 
     /// Continues a take's prompt once more, from its tokens: another seed gives another continuation of the same
@@ -100,8 +117,7 @@ impl Continuation {
         if frames == 0 {
             return Err(Error::Request(format!("take {:?} holds no prompt", take.name)));
         }
-        let (decoder, _) = warm_up(&models, &streams.acoustic, frames, None)?;
-        Self::begin(models, streams, decoder, frames, take.prompt_samples, take.gain, seed)
+        Self::begin(&models, streams, Vec::new(), None, frames, take.prompt_samples, take.gain, seed)
     }
 
     /// Goes on from a take's end: its tokens, prompt and continuation, are the prompt (as many of them as the stages
@@ -134,40 +150,41 @@ impl Continuation {
         if heard == 0 {
             return Err(Error::Request(format!("take {:?} is too short to go on from", take.name)));
         }
-        let (decoder, _) = warm_up(&models, &streams.acoustic, heard, None)?;
-        Self::begin(models, streams, decoder, heard, prompt, take.gain, seed)
+        Self::begin(&models, streams, Vec::new(), None, heard, prompt, take.gain, seed)
     }
 
-    /// Fills every stage's cache with the prompt's tokens, of which the decoder has had the first `decoded` acoustic frames.
+    /// Fills the caches of the stages that are not there yet with the prompt's tokens, and hands the decoder the first
+    /// `decoded` acoustic frames. The gain is corrected by what they come out too soft against the prompt's `mid`.
+    #[allow(clippy::too_many_arguments, reason = "the one place where everything meets")]
     fn begin(
-        models: Arc<Models>,
+        models: &Arc<Models>,
         streams: Streams,
-        decoder: Decoder,
+        mut stages: Vec<(usize, Running)>,
+        mid: Option<&[f32]>,
         decoded: usize,
         prompt: usize,
         gain: [f32; 2],
         seed: u64,
     ) -> Result<Self> {
-        let manifest = models.manifest();
-        let mut running = Vec::with_capacity(manifest.stages.len());
-        for (place, (spec, graph)) in manifest.stages.iter().zip(&models.stages).enumerate() {
-            let mut stage = stages::start(manifest, place, Arc::clone(graph), seed)?;
-            let own = streams.of(spec.writes).frames();
-            stage.prefill(&streams, own)?;
-            running.push(Running { spec: spec.clone(), stage, prompt_frames: own, frames: own, busy: Duration::ZERO });
-        }
+        let there: Vec<usize> = stages.iter().map(|(place, _)| *place).collect();
+        let missing = |spec: &Spec| !there.iter().any(|place| models.manifest().stages[*place].id == spec.id);
+        let (warm, started) =
+            both(|| warm_up(models, &streams.acoustic, decoded, mid), || start(models, &streams, seed, missing));
+        let (decoder, matched) = warm?;
+        stages.extend(started?);
+        stages.sort_by_key(|(place, _)| *place);
         Ok(Self {
             seed,
-            stages: running,
+            stages: stages.into_iter().map(|(_, running)| running).collect(),
             decoder,
             decoding: Duration::ZERO,
             decoded,
             prompt,
             made: 0,
-            gain,
+            gain: gain.map(|gain| gain * matched),
             started_with: None,
             streams,
-            models,
+            models: Arc::clone(models),
         })
     }
 
@@ -318,6 +335,44 @@ impl Continuation {
             gain: self.gain,
         }
     }
+}
+
+/// Starts the stages that are wanted, their caches filled with the prompt's tokens, each with its place in the pack.
+fn start(
+    models: &Models,
+    streams: &Streams,
+    seed: u64,
+    wanted: impl Fn(&Spec) -> bool,
+) -> Result<Vec<(usize, Running)>> {
+    let manifest = models.manifest();
+    let all = manifest.stages.iter().zip(&models.stages).enumerate();
+    all.filter(|(_, (spec, _))| wanted(spec))
+        .map(|(place, (spec, graph))| {
+            let mut stage = stages::start(manifest, place, Arc::clone(graph), seed)?;
+            let own = streams.of(spec.writes).frames();
+            stage.prefill(streams, own)?;
+            let running = Running { spec: spec.clone(), stage, prompt_frames: own, frames: own, busy: Duration::ZERO };
+            Ok((place, running))
+        })
+        .collect()
+}
+
+/// Does both at once; one after the other on a system that has no thread to spare.
+fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    let one = Mutex::new(Some(one));
+    let take = || one.lock().take().map(|one| one());
+    std::thread::scope(|scope| {
+        let lane = std::thread::Builder::new().name("segue prefill".into()).spawn_scoped(scope, take);
+        let second = other();
+        let first = match lane {
+            Ok(lane) => lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => take(),
+        };
+        match first {
+            Some(first) => (first, second),
+            None => unreachable!("it is taken once"),
+        }
+    })
 }
 
 fn gcd(a: usize, b: usize) -> usize {
