@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the figures of the design's section 6, measured here and now.
 
+mod compare;
 mod engine;
 mod machine;
 mod plugin;
@@ -20,6 +21,9 @@ pub struct Args {
     /// Also write the figures there.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Print what has changed since the figures in this file.
+    #[arg(long, value_name = "OLD.json")]
+    compare: Option<PathBuf>,
     /// Runs to take medians over.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
@@ -46,6 +50,10 @@ pub struct Figures {
     ttfa_cold_ms: Option<f64>,
     /// Seconds of continuation per second, whole chain, after the first sample.
     speed: Option<f64>,
+    /// The same where ONNX Runtime is refused AMX, as on an ordinary laptop; `None` if this processor has none.
+    speed_without_amx: Option<f64>,
+    /// What one thread reads from memory.
+    memory_gb_per_second: Option<f64>,
     /// Seconds of audio decoded per second.
     decode_x: Option<f64>,
     /// Seconds of prompt taken in per second, filling the stages' caches included.
@@ -104,6 +112,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let text = serde_json::to_string_pretty(&figures).unwrap_or_default();
     println!("{text}");
+    if let Some(old) = &args.compare {
+        print!("{}", compare::table(old, &figures)?);
+    }
     Ok(())
 }
 

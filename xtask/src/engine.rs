@@ -31,6 +31,14 @@ impl Place {
         Ok(Device::from_str(&self.device)?)
     }
 
+    /// The same place for another run of this program.
+    pub fn pass_on(&self, command: &mut std::process::Command) {
+        if let Some(pack) = &self.pack {
+            command.arg("--pack").arg(pack);
+        }
+        command.args(["--device", &self.device, "--threads", &self.threads.to_string()]);
+    }
+
     /// Loads the models.
     pub fn load(&self) -> Result<Arc<Models>> {
         let device = self.check()?;

@@ -1,11 +1,13 @@
 //! The engine alone.
 
-use super::{Args, Figures, median, megabytes};
-use crate::error::Result;
+use super::{Args, Figures, machine, median, megabytes};
+use crate::error::{Error, Result};
 use crate::render;
 use crate::report::Stage;
-use crate::{audio, paths, runtime};
+use crate::{audio, paths, process, runtime};
 use segue_engine::continuation::{Continuation, Sampling};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,17 +40,62 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     let manifest = models.manifest();
     let frame_ms = manifest.codec.hop as f64 * 1e3 / f64::from(manifest.audio.sample_rate);
     figures.decode_x = median(all.iter().filter_map(|r| r.decode_ms).map(|ms| frame_ms / ms).collect());
+    let bandwidth = machine::bytes_per_second();
+    figures.memory_gb_per_second = Some(bandwidth * 1e-9);
     for place in 0..manifest.stages.len() {
         let of: Vec<&Stage> = all.iter().filter_map(|r| r.report.stages.get(place)).collect();
         let Some(one) = of.first() else { continue };
+        let ms_per_step = median(of.iter().filter_map(|s| s.ms_per_step).collect());
+        let graph = &manifest.stages[place].graph;
+        let bytes = manifest.files.iter().find(|file| file.name == *graph).map(|file| file.bytes as f64);
+        let roofline = bytes.zip(ms_per_step).map(|(bytes, ms)| bytes / bandwidth / (ms * 1e-3));
         figures.stages.push(Stage {
             steps_per_second: median(of.iter().filter_map(|s| s.steps_per_second).collect()),
-            ms_per_step: median(of.iter().filter_map(|s| s.ms_per_step).collect()),
+            ms_per_step,
+            roofline,
             ..(*one).clone()
         });
     }
+    figures.speed_without_amx = speed_without_amx(args)?;
     let pack: u64 = manifest.files.iter().map(|f| f.bytes).sum();
     figures.pack_mb = Some(megabytes(pack));
     figures.runtime_mb = Some(megabytes(paths::size(&runtime::cpu()?)));
     Ok(())
+}
+
+/// The speed that a processor without AMX has, where this one has it.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn speed_without_amx(args: &Args) -> Result<Option<f64>> {
+    if !machine::has_amx() {
+        return Ok(None);
+    }
+    let folder = paths::target().join("bench");
+    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
+    let report = folder.join("without-amx.json");
+    let mut speeds = Vec::new();
+    for run in 0..args.runs {
+        eprintln!("engine without AMX, run {} of {}", run + 1, args.runs);
+        let program = std::env::current_exe().map_err(|e| Error::file(Path::new("xtask"), e))?;
+        let mut child = Command::new(program);
+        child
+            .arg("render")
+            .arg("--prompt")
+            .arg(paths::default_prompt())
+            .arg("--out")
+            .arg(folder.join("without-amx.wav"));
+        child.args(["--seconds", &LENGTH.to_string(), "--seed", &(run + 1).to_string(), "--json"]).arg(&report);
+        args.place.pass_on(&mut child);
+        machine::without_amx(&mut child);
+        process::quietly(&mut child)?;
+        let text = std::fs::read_to_string(&report).map_err(|e| Error::file(&report, e))?;
+        let figures: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::file(&report, e))?;
+        speeds.extend(figures["speed"].as_f64());
+    }
+    Ok(median(speeds))
+}
+
+/// Nothing can be withheld here.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn speed_without_amx(_args: &Args) -> Result<Option<f64>> {
+    Ok(None)
 }
