@@ -217,17 +217,8 @@ impl Continuation {
 
     /// Runs the stages in order, each as far as the ones behind it will look.
     fn advance(&mut self, until: usize, sampling: &Sampling) -> Result<()> {
-        let manifest = self.models.manifest();
-        let semantic_until = self
-            .stages
-            .iter()
-            .filter_map(|s| s.spec.condition.as_ref().filter(|c| c.stream == StreamId::Semantic))
-            .filter_map(|c| {
-                let now = (until - 1) * manifest.codec.hop / manifest.hop(c.stream)?;
-                usize::try_from(now as isize + c.offsets.iter().max()? + 1).ok()
-            })
-            .max()
-            .unwrap_or(0);
+        let on_semantic = |s: &&Running| s.spec.condition.as_ref().is_some_and(|c| c.stream == StreamId::Semantic);
+        let semantic_until = self.stages.iter().filter(on_semantic).map(|s| s.stage.reach(until)).max().unwrap_or(0);
         for running in &mut self.stages {
             let end = match running.spec.writes {
                 StreamId::Semantic => semantic_until,

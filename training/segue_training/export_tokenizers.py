@@ -51,7 +51,8 @@ TINY_SEMANTIC = SemanticConfig(
     bands_per_semitone=1,
     analysis=Analysis(1920, 481, 960),
 )
-CONFIGURATIONS = {"full": (CodecConfig(), SemanticConfig()), "tiny": (TINY_CODEC, TINY_SEMANTIC)}
+TINY = (TINY_CODEC, TINY_SEMANTIC)
+CONFIGURATIONS = {"full": (CodecConfig(), SemanticConfig()), "tiny": TINY, "tiny-rows": TINY}
 
 
 @dataclass(frozen=True, slots=True)

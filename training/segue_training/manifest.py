@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from .flattened import FlattenedConfig
 from .presets import StagePreset
 from .stages import AutoregressiveConfig
 
@@ -16,19 +17,24 @@ MODEL_CARD = "MODEL_CARD.md"
 def stage_section(stage: StagePreset, graph: str) -> dict[str, Any]:
     """The `[[stage]]` of a stage whose graph lies in the file `graph`."""
     config = stage.config
-    autoregressive = isinstance(config, AutoregressiveConfig)
+    kinds = {AutoregressiveConfig: "autoregressive", FlattenedConfig: "flattened"}
+    kind = kinds.get(type(config), "parallel")
     section: dict[str, Any] = {
         "id": stage.id,
-        "kind": "autoregressive" if autoregressive else "parallel",
+        "kind": kind,
         "graph": graph,
         "writes": stage.writes,
         "first_codebook": stage.first_codebook,
         "codebooks": config.codebooks,
         "cardinality": config.cardinality,
     }
-    if autoregressive:
+    if kind != "parallel":
         if stage.condition_stream:
-            section["condition"] = {"stream": stage.condition_stream, "offsets": list(config.condition_offsets)}
+            section["condition"] = {"stream": stage.condition_stream}
+        if kind == "flattened":
+            section["window"] = config.window
+        elif stage.condition_stream:
+            section["condition"]["offsets"] = list(config.condition_offsets)
         section |= {
             "context": config.context,
             "layers": config.temporal.layers,

@@ -11,21 +11,29 @@ from pathlib import Path
 import onnx
 import torch
 
-from . import card, manifest
+from . import card, flattened, manifest
 from .checkpoint import Progress, checkpoint_path, load
 from .export_tokenizers import Tokenizers, export_random, export_trained
 from .presets import PRESETS, Preset
 from .quantize import ship_stage, ship_tokenizer
 from .stage_graph import export
-from .stages import Stage, build
+from .stages import Stage, StageConfig, build
 
 VERSION = "0.1.0"
 
 
-def random_stages(preset: Preset, seed: int) -> dict[str, Stage]:
+def random_stages(preset: Preset, seed: int) -> dict[str, Stage | flattened.FlattenedStage]:
     """Untrained models, the same for the same seed."""
     torch.manual_seed(seed)
-    return {stage.id: build(stage.config).eval() for stage in preset.stages}
+    return {stage.id: _random(stage.config).eval() for stage in preset.stages}
+
+
+def _random(config: StageConfig | flattened.FlattenedConfig) -> Stage | flattened.FlattenedStage:
+    return flattened.FlattenedStage(config) if isinstance(config, flattened.FlattenedConfig) else build(config)
+
+
+def _graph(stage: Stage | flattened.FlattenedStage) -> onnx.ModelProto:
+    return flattened.export(stage) if isinstance(stage, flattened.FlattenedStage) else export(stage)
 
 
 def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[str, Progress]]:
@@ -40,7 +48,7 @@ def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[s
 def write_pack(
     out: Path,
     preset: Preset,
-    stages: dict[str, Stage],
+    stages: dict[str, Stage | flattened.FlattenedStage],
     tokenizers: Tokenizers,
     model_card: str,
     data: Path | None,
@@ -60,7 +68,7 @@ def write_pack(
     for name, graph in tokenizers.graphs.items():
         write(name, ship_tokenizer(graph))
     sections = [
-        manifest.stage_section(stage, write(f"stage_{stage.id}.onnx", ship_stage(export(stages[stage.id]))))
+        manifest.stage_section(stage, write(f"stage_{stage.id}.onnx", ship_stage(_graph(stages[stage.id]))))
         for stage in preset.stages
         if stage.id in stages
     ]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .flattened import FlattenedConfig
 from .stages import AutoregressiveConfig, ParallelConfig, StageConfig
 from .transformer import TransformerShape
 
@@ -11,7 +12,7 @@ class StagePreset:
     """A stage with the place it takes in the chain and the sampling it likes."""
 
     id: str
-    config: StageConfig
+    config: StageConfig | FlattenedConfig
     writes: str
     first_codebook: int
     temperature: float
@@ -94,3 +95,30 @@ PRESETS = {
         context=128,
     ),
 }
+
+
+def _in_rows(name: str, title: str, like: Preset, temporal: TransformerShape, window: int, prefix: int) -> Preset:
+    """AudioLM's form of it: the first stage, then one flattened stage for all codebooks of the others."""
+    semantic, coarse, fine = like.stages
+    books = coarse.config.codebooks + fine.config.codebooks
+    config = FlattenedConfig(
+        books,
+        fine.config.cardinality,
+        window,
+        prefix + 1 + window * books,
+        fine.config.candidates,
+        temporal,
+        semantic.config.cardinality,
+    )
+    stage = StagePreset("acoustic", config, "acoustic", 0, temperature=0.8, top_p=0.95, condition_stream="semantic")
+    return Preset(name, title, (semantic, stage))
+
+
+PRESETS["tiny-rows"] = _in_rows(
+    "tiny-rows",
+    "Tiny, in rows",
+    PRESETS["tiny"],
+    TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2),
+    window=50,
+    prefix=26,
+)

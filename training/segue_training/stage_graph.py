@@ -19,7 +19,7 @@ def export(stage: Stage, expose_logits: bool = False) -> onnx.ModelProto:
 # ---------------------------------------------------------------- pieces that both kinds share
 
 
-def _sampler(g: Graph, logits: str, noise: str, candidates: int, top_p: str) -> tuple[str, str]:
+def sampler(g: Graph, logits: str, noise: str, candidates: int, top_p: str) -> tuple[str, str]:
     """logits [..., V], noise [..., K] → token [..., 1], log_prob [..., 1]. Twin of `sampling.sample`."""
     values, ids = g.ops("TopK", logits, g.integers(candidates), out=2, axis=-1)
     scaled = g.op("Mul", values, "inv_temperature")
@@ -54,7 +54,7 @@ def _sampler_or_hold(
     return token, g.op("GatherElements", log_probs, token, axis=-1)
 
 
-def _sampler_inputs(g: Graph, noise_shape: list[int | str]) -> str:
+def sampler_inputs(g: Graph, noise_shape: list[int | str]) -> str:
     """Declare noise, inv_temperature and top_p; returns the name of top_p, raised so that the best is kept."""
     g.input("noise", FLOAT, noise_shape)
     g.input("inv_temperature", FLOAT, [])
@@ -97,14 +97,14 @@ def _gain(g: Graph, name: str, norm: RMSNorm) -> str:
     return g.weight(f"{name}.gain", norm.gain)
 
 
-def _linear(g: Graph, x: str, name: str, weight: torch.Tensor) -> str:
+def linear(g: Graph, x: str, name: str, weight: torch.Tensor) -> str:
     """x @ weight.T for a torch-shaped weight [out, in]."""
     return g.op("MatMul", x, g.weight(name, weight.detach().T))
 
 
 def _mlp(g: Graph, x: str, name: str, up: torch.Tensor, down: torch.Tensor) -> str:
-    inner = g.op("Gelu", _linear(g, x, f"{name}.up", up), domain=MICROSOFT)
-    return _linear(g, inner, f"{name}.down", down)
+    inner = g.op("Gelu", linear(g, x, f"{name}.up", up), domain=MICROSOFT)
+    return linear(g, inner, f"{name}.down", down)
 
 
 # ---------------------------------------------------------------- autoregressive
@@ -120,11 +120,11 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
         ids = g.op("Concat", ids, cond, axis=-1)
         parts.append(stage.condition)
     x = _embed(g, "embedding", ids, *parts)
-    context = _temporal(g, stage.temporal, x)
+    context = temporal(g, stage.temporal, x)
     last = g.op("Gather", context, g.integers(-1), axis=1)
-    top_p = _sampler_inputs(g, [1, config.codebooks, config.candidates])
+    top_p = sampler_inputs(g, [1, config.codebooks, config.candidates])
     if stage.depth is None:
-        logits = [_linear(g, last, "head.0", stage.heads[0])]
+        logits = [linear(g, last, "head.0", stage.heads[0])]
         previous = g.op("Gather", "codes", g.integers(-1), axis=1)
         token, log_prob = _sampler_or_hold(
             g, logits[0], previous, "noise", config.cardinality, config.candidates, top_p
@@ -147,7 +147,7 @@ def _join(g: Graph, name: str, parts: list[str]) -> None:
     g.op("Squeeze", g.op("Concat", *parts, axis=1), g.integers(2), out=name)
 
 
-def _temporal(g: Graph, model: Transformer, x: str) -> str:
+def temporal(g: Graph, model: Transformer, x: str) -> str:
     """[1, S, width] → normed [1, S, width], reading and extending the shared cache in place."""
     shape = model.shape
     g.input("total", INT32, [])
@@ -158,7 +158,7 @@ def _temporal(g: Graph, model: Transformer, x: str) -> str:
     normed, residual = _norm(g, x, gains[0]), x
     for index, block in enumerate(model.blocks):
         name = f"temporal.{index}"
-        qkv = _linear(g, normed, f"{name}.qkv", block.qkv.weight)
+        qkv = linear(g, normed, f"{name}.qkv", block.qkv.weight)
         past = [g.input(f"past_{kind}_{index}", FLOAT, cache) for kind in ("key", "value")]
         present = [f"present_{kind}_{index}" for kind in ("key", "value")]
         mixed = g.ops(
@@ -194,7 +194,7 @@ def _gains(g: Graph, name: str, model: Transformer) -> list[str]:
 
 def _rest_of_block(g: Graph, name: str, block: Block, mixed: str, residual: str, gains: list[str]) -> tuple[str, str]:
     """Everything behind the attention, up to and including the norm that opens the next block."""
-    out = _linear(g, mixed, f"{name}.out", block.out.weight)
+    out = linear(g, mixed, f"{name}.out", block.out.weight)
     normed, residual = _skip_norm(g, out, residual, gains[0])
     inner = _mlp(g, normed, name, block.up.weight, block.down.weight)
     return _skip_norm(g, inner, residual, gains[1])
@@ -204,7 +204,7 @@ def _depth(g: Graph, stage: AutoregressiveStage, last: str, top_p: str) -> tuple
     """Unrolled over the codebooks: last [1, 1, width] → tokens, log_probs, logits, one [1, 1, ·] each per book."""
     config, model = stage.config, stage.depth
     noise = g.ops("Split", "noise", out=config.codebooks, axis=1, num_outputs=config.codebooks)
-    context = _linear(g, last, "depth_in", stage.depth_in.weight)
+    context = linear(g, last, "depth_in", stage.depth_in.weight)
     gains = _gains(g, "depth", model)
     memory: list[list[tuple[str, str]]] = [[] for _ in model.blocks]
     tokens, log_probs, all_logits = [], [], []
@@ -220,8 +220,8 @@ def _depth(g: Graph, stage: AutoregressiveStage, last: str, top_p: str) -> tuple
             mixed = _depth_attention(g, f"depth.{index}", block, normed, memory[index])
             following = gains[2 * index + 1 : 2 * index + 3]
             normed, residual = _rest_of_block(g, f"depth.{index}", block, mixed, residual, following)
-        logits = _linear(g, normed, f"head.{level}", stage.heads[level])
-        token, log_prob = _sampler(g, logits, noise[level], config.candidates, top_p)
+        logits = linear(g, normed, f"head.{level}", stage.heads[level])
+        token, log_prob = sampler(g, logits, noise[level], config.candidates, top_p)
         tokens.append(token)
         log_probs.append(log_prob)
         all_logits.append(logits)
@@ -233,7 +233,7 @@ def _depth_attention(g: Graph, name: str, block: Block, x: str, memory: list[tup
     heads, head_dim = block.shape.heads, block.shape.head_dim
     scale = torch.ones(3 * heads * head_dim, 1)
     scale[: heads * head_dim] = head_dim**-0.5
-    qkv = _linear(g, x, f"{name}.qkv", block.qkv.weight.detach() * scale)
+    qkv = linear(g, x, f"{name}.qkv", block.qkv.weight.detach() * scale)
     query, key, value = g.ops("Split", qkv, out=3, axis=-1, num_outputs=3)
     row, column = g.integers(1, heads, 1, head_dim), g.integers(1, heads, head_dim, 1)
     memory.append((g.op("Reshape", key, column), g.op("Reshape", value, row)))
@@ -252,7 +252,7 @@ def _parallel(stage: ParallelStage, expose_logits: bool) -> onnx.ModelProto:
     config = stage.config
     g = Graph("parallel")
     codes = g.input("codes", INT64, [1, "T", config.given])
-    top_p = _sampler_inputs(g, [1, "T", config.codebooks, config.candidates])
+    top_p = sampler_inputs(g, [1, "T", config.codebooks, config.candidates])
     noise = g.ops("Split", "noise", out=config.codebooks, axis=2, num_outputs=config.codebooks)
     x = _embed(g, "embedding", codes, stage.embedding)
     for index in range(config.blocks):
@@ -263,8 +263,8 @@ def _parallel(stage: ParallelStage, expose_logits: bool) -> onnx.ModelProto:
         normed = _norm(g, x, _gain(g, f"{name}.norm", level.norm))
         inner = _mlp(g, normed, name, level.up.weight, level.down.weight)
         normed, _ = _skip_norm(g, inner, x, _gain(g, f"{name}.out_norm", level.out_norm))
-        logits = _linear(g, normed, f"{name}.head", level.head)
-        token, log_prob = _sampler(g, logits, g.op("Squeeze", noise[index], g.integers(2)), config.candidates, top_p)
+        logits = linear(g, normed, f"{name}.head", level.head)
+        token, log_prob = sampler(g, logits, g.op("Squeeze", noise[index], g.integers(2)), config.candidates, top_p)
         if index + 1 < config.codebooks:
             ids = g.op("Squeeze", token, g.integers(2))
             x = g.op("Add", x, g.op("Gather", g.weight(f"{name}.table", stage.level_embedding[index]), ids))

@@ -1,10 +1,14 @@
 """PyTorch = ONNX Runtime for the stage graphs: prefill, single steps, appends, chunks."""
 
+import dataclasses
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 
+from segue_training import flattened
+from segue_training.flattened import FlattenedConfig, FlattenedStage
 from segue_training.quantize import ship_stage
 from segue_training.sampling import gumbel
 from segue_training.stage_graph import export
@@ -96,6 +100,39 @@ def test_greedy_tokens_are_identical_over_200_steps(config):
         np.testing.assert_array_equal(out["sampled"], sampled, err_msg=f"step {step}")
         frames = torch.cat((frames, sampled[:, None]), dim=1)
     assert len(frames.unique()) > 10, "the toy is too dull to prove anything"
+
+
+class Rows(Cached):
+    """The same of a flattened graph: a position is a token."""
+
+    def __init__(self, model, config):
+        super().__init__(model, dataclasses.replace(COARSE, context=config.context, temporal=config.temporal))
+        self.config = dataclasses.replace(self.config, codebooks=1, condition_offsets=())
+
+
+def test_a_row_behind_its_prefix_is_sampled_as_by_torch_over_200_tokens():
+    config = FlattenedConfig(3, 40, 70, 256, 16, TEMPORAL, condition_cardinality=50)
+    torch.manual_seed(1)
+    model = FlattenedStage(config).eval()
+    with torch.no_grad():
+        model.heads.mul_(4)
+    cached = Rows(flattened.export(model), config)
+    prefix = [7, 50, *range(20)]
+    row = model.row(prefix, torch.randint(40, (5, 3)))
+    assert row[0, len(prefix), 0] == config.begin and row.max() < config.vocabulary
+    silent = torch.zeros(1, 1, 16)
+    start = 0
+    for step in range(200):
+        out = cached.run(row[:, start:], None)
+        sampled, log_prob, _ = model.step(row, silent)
+        np.testing.assert_array_equal(out["sampled"], sampled, err_msg=f"token {step}")
+        np.testing.assert_allclose(out["log_prob"], log_prob, atol=1e-4)
+        start = row.shape[1]
+        book = step % 3
+        row = torch.cat((row, sampled[:, None] + book * config.cardinality), dim=1)
+    own = row[0, len(prefix) + 1 :, 0] // config.cardinality
+    assert (own == torch.arange(len(own)) % 3).all(), "codebook after codebook"
+    assert len(row.unique()) > 30, "the toy is too dull to prove anything"
 
 
 def test_a_stream_restarts_without_clearing_the_cache():

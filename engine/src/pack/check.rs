@@ -111,10 +111,12 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
         }
         if let Some(condition) = &s.condition {
             let n = condition.offsets.len();
+            let flat = s.kind == StageKind::Flattened;
             expect(
-                (1..=64).contains(&n) && condition.offsets.iter().all(|o| o.unsigned_abs() <= 256),
+                (flat && n == 0)
+                    || (!flat && (1..=64).contains(&n)) && condition.offsets.iter().all(|o| o.unsigned_abs() <= 256),
                 format!("stage {id}: offsets {:?}", condition.offsets),
-                "1 to 64 offsets within ±256",
+                "1 to 64 offsets within ±256, none of a flattened stage",
             )?;
             let known = condition.stream != StreamId::Semantic || semantic_written;
             expect(
@@ -123,7 +125,15 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
                 "a stream that an earlier stage writes",
             )?;
         }
-        if s.kind == StageKind::Autoregressive {
+        if s.kind == StageKind::Flattened {
+            let row = m.prefix(s).saturating_add(1).saturating_add(s.window.saturating_mul(s.codebooks));
+            expect(
+                (2..=65_536).contains(&s.window) && row <= s.context,
+                format!("stage {id}: window = {}", s.window),
+                "at least 2 frames, which fit into its context behind what conditions them",
+            )?;
+        }
+        if s.kind != StageKind::Parallel {
             let sane = (4..=65_536).contains(&s.context)
                 && (1..=256).contains(&s.layers)
                 && (1..=256).contains(&s.heads)

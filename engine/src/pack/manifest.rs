@@ -163,6 +163,8 @@ pub enum StageKind {
     Autoregressive,
     /// All frames of a chunk at once, from the codebooks below.
     Parallel,
+    /// Token by token, codebook after codebook and frame after frame, as in the paper.
+    Flattened,
 }
 
 /// What conditions a stage.
@@ -170,7 +172,8 @@ pub enum StageKind {
 pub struct Condition {
     /// The stream that is looked at.
     pub stream: StreamId,
-    /// Frames of that stream relative to the one at the same time.
+    /// Frames of that stream relative to the one at the same time (autoregressive).
+    #[serde(default)]
     pub offsets: Vec<isize>,
 }
 
@@ -193,16 +196,19 @@ pub struct Stage {
     pub cardinality: usize,
     /// What conditions it.
     pub condition: Option<Condition>,
-    /// Positions the KV cache holds (autoregressive).
+    /// Frames of its own in one row (flattened).
+    #[serde(default)]
+    pub window: usize,
+    /// Positions the KV cache holds (autoregressive, flattened).
     #[serde(default)]
     pub context: usize,
-    /// Layers with a cache (autoregressive).
+    /// Layers with a cache (the same).
     #[serde(default)]
     pub layers: usize,
-    /// Key/value heads (autoregressive).
+    /// Key/value heads (the same).
     #[serde(default)]
     pub heads: usize,
-    /// Width of a head (autoregressive).
+    /// Width of a head (the same).
     #[serde(default)]
     pub head_dim: usize,
     /// Most likely tokens that are sampled from (top-k).
@@ -232,6 +238,13 @@ impl Manifest {
             StreamId::Semantic => self.semantic.as_ref().map(|s| s.hop),
             StreamId::Acoustic => Some(self.codec.hop),
         }
+    }
+    /// Frames of the conditioning stream that stand before a flattened stage's row.
+    #[must_use]
+    pub fn prefix(&self, stage: &Stage) -> usize {
+        let hops = stage.condition.as_ref().and_then(|c| Some((self.hop(stage.writes)?, self.hop(c.stream)?)));
+        // One more, for a window that does not begin with a frame of it.
+        hops.map_or(0, |(own, other)| (stage.window.saturating_mul(own)).div_ceil(other.max(1)) + 1)
     }
     /// Codebooks of a stream.
     #[must_use]

@@ -2,6 +2,8 @@
 //! and how long it remembers is the pack's business.
 
 mod autoregressive;
+mod cached;
+mod flattened;
 mod parallel;
 
 use crate::error::Result;
@@ -50,6 +52,10 @@ pub(crate) trait Stage: std::fmt::Debug + Send {
     /// Takes in the prompt: frames `0..end` of its own books and all of what conditions it are in `streams`.
     fn prefill(&mut self, streams: &Streams, end: usize) -> Result<()>;
 
+    /// How many frames of the stream that conditions it there should be when it makes its frames up to `end`: with fewer it
+    /// is told that they are not known. 0 if there is none, or if it is the stream it writes itself.
+    fn reach(&self, end: usize) -> usize;
+
     /// Makes its frames up to (not including) `end`.
     fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()>;
 }
@@ -72,6 +78,7 @@ pub(crate) fn start(manifest: &Manifest, place: usize, graph: Arc<Graph>, seed: 
     let spec = manifest.stages[place].clone();
     Ok(match spec.kind {
         StageKind::Autoregressive => Box::new(autoregressive::Autoregressive::new(manifest, spec, place, graph, seed)?),
+        StageKind::Flattened => Box::new(flattened::Flattened::new(manifest, spec, place, graph, seed)?),
         StageKind::Parallel => Box::new(parallel::Parallel::new(spec, place, graph, seed)?),
     })
 }
@@ -80,6 +87,7 @@ pub(crate) fn start(manifest: &Manifest, place: usize, graph: Arc<Graph>, seed: 
 pub(crate) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
     match spec.kind {
         StageKind::Autoregressive => autoregressive::check(spec, graph),
+        StageKind::Flattened => flattened::check(spec, graph),
         StageKind::Parallel => parallel::check(spec, graph),
     }
 }

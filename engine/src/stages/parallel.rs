@@ -71,6 +71,10 @@ impl Stage for Parallel {
         Ok(())
     }
 
+    fn reach(&self, _end: usize) -> usize {
+        0
+    }
+
     fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()> {
         if self.next < end {
             let draw = Draw::new(sampling.temperature(&self.spec.id, 2), sampling.top_p);
