@@ -22,6 +22,7 @@ fn pump(session: &mut Session, time: Duration) {
 
 /// Opened, resized and closed again and again while another thread processes; audio passes bit for bit all the while.
 pub fn reopen(setting: &Setting) -> Result<String> {
+    measure::one_heap();
     let (connection, screen) = x11rb::connect(None).map_err(Error::host)?;
     let root = connection.setup().roots[screen].root;
     let mut session = Session::active(setting, Setup::default())?;
