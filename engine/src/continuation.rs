@@ -71,7 +71,7 @@ impl Continuation {
                 if let Some(mut tokenizer) = models.new_semantic()? {
                     tokenizer.push(&signals, &mut streams.semantic)?;
                 }
-                let of_semantic = |spec: &Spec| {
+                let of_semantic = |_: usize, spec: &Spec| {
                     let condition = spec.condition.as_ref().map(|condition| condition.stream);
                     spec.writes == StreamId::Semantic && condition != Some(StreamId::Acoustic)
                 };
@@ -167,7 +167,7 @@ impl Continuation {
         seed: u64,
     ) -> Result<Self> {
         let there: Vec<usize> = stages.iter().map(|(place, _)| *place).collect();
-        let missing = |spec: &Spec| !there.iter().any(|place| models.manifest().stages[*place].id == spec.id);
+        let missing = |place: usize, _: &Spec| !there.contains(&place);
         let (warm, started) =
             both(|| warm_up(models, &streams.acoustic, decoded, mid), || start(models, &streams, seed, missing));
         let (decoder, matched) = warm?;
@@ -333,11 +333,11 @@ fn start(
     models: &Models,
     streams: &Streams,
     seed: u64,
-    wanted: impl Fn(&Spec) -> bool,
+    wanted: impl Fn(usize, &Spec) -> bool,
 ) -> Result<Vec<(usize, Running)>> {
     let manifest = models.manifest();
     let all = manifest.stages.iter().zip(&models.stages).enumerate();
-    all.filter(|(_, (spec, _))| wanted(spec))
+    all.filter(|(place, (spec, _))| wanted(*place, spec))
         .map(|(place, (spec, graph))| {
             let mut stage = stages::start(manifest, place, Arc::clone(graph), seed)?;
             let own = streams.of(spec.writes).frames();

@@ -75,7 +75,10 @@ impl Models {
         let megabytes = megabytes(&pack);
         let short = || Error::Memory { pack: pack.label(), megabytes };
         // Out of memory the runtime may crash; so what it will ask for is asked for first, and given back untouched.
-        Vec::<u8>::new().try_reserve_exact((megabytes << 20) as usize).map_err(|_| short())?;
+        let mut room = Vec::<u8>::new();
+        room.try_reserve_exact((megabytes << 20) as usize).map_err(|_| short())?;
+        // Or an optimiser may leave out what nobody looks at, and take it for granted.
+        drop(std::hint::black_box(room));
         let models = Arc::new(Self::load_graphs(pack, request.device, request.threads.max(1))?);
         shared.push((key, Arc::downgrade(&models)));
         Ok(models)

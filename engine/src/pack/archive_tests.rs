@@ -65,7 +65,7 @@ fn a_pack_in_one_file_is_unpacked_once_whole_with_or_without_its_folder() {
 #[test]
 fn an_archive_writes_nothing_but_what_its_manifest_names() {
     let mut more = files();
-    for name in ["../outside", "../../outside", "/tmp/segue-outside", "deep/inside", "other.txt", ".."] {
+    for name in ["../outside", "../../outside", "/segue-outside", "deep/inside", "other.txt", ".."] {
         more.push((name.into(), b"evil".to_vec()));
     }
     let (folder, pack, left) = installed(&zipped("", &more));
@@ -74,7 +74,7 @@ fn an_archive_writes_nothing_but_what_its_manifest_names() {
     assert_eq!(fs::read_dir(&pack.folder).expect("a folder").count(), pack.manifest.files.len() + 1);
     let outside = fs::read_dir(folder.path()).expect("a folder").count();
     assert_eq!(outside, 2, "the archive and the packs");
-    assert!(!Path::new("/tmp/segue-outside").exists());
+    assert!(!Path::new("/segue-outside").exists());
 }
 
 #[test]

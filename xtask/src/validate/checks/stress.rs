@@ -7,8 +7,8 @@ use crate::validate::session::{Cue, Session, all_finite, chords};
 use crate::validate::{Setting, measure};
 use std::time::{Duration, Instant};
 
-/// Work that is always the same and touches nothing: about a fifth of a millisecond. What it needs beyond that is the
-/// machine's doing (interrupts, a hypervisor), and happens to plugins too.
+/// Work that is always the same and touches nothing, longer than what is measured: what it needs beyond its usual time is
+/// the machine's doing (interrupts, a hypervisor).
 fn spin() -> f64 {
     let before = measure::thread_seconds();
     let mut x = std::hint::black_box(1_u64);
