@@ -6,6 +6,7 @@
 //! `P` are not known to the tokenizers (their windows look ahead), so generation starts a little before `P`; what is
 //! decoded there is dropped, and sample 0 of the continuation is sample `P` exactly.
 
+use crate::both::both;
 use crate::error::{Error, Result};
 use crate::models::Models;
 use crate::pack::manifest::{AnalysisSpec, Stage as Spec, StreamId};
@@ -15,13 +16,14 @@ use crate::stages::{self, Running, Streams};
 use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::take_decoder::check_take;
 use crate::tokenizers::Decoder;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Acoustic frames of the first steps and of all later ones: the first sound soon, then less overhead.
 const FIRST_CHUNK: usize = 2;
 const CHUNK: usize = 8;
+/// The same of a continuation that goes beside another, which has made most of what it needs.
+const CHUNK_BESIDE: usize = 32;
 /// Seconds of the prompt's end over which its decoded loudness is compared.
 const MATCH_SECONDS: f32 = 1.0;
 
@@ -43,6 +45,8 @@ pub struct Continuation {
     seed: u64,
     streams: Streams,
     stages: Vec<Running>,
+    /// Acoustic frames of a step but the first.
+    chunk: usize,
     decoder: Decoder,
     decoding: Duration,
     /// Acoustic frames handed to the decoder.
@@ -100,7 +104,34 @@ impl Continuation {
     /// # Errors
     /// As [`TakeDecoder::new`] and [`Self::prefill`].
     pub fn prefill_take(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
-        check_take(&models, take)?;
+        let (streams, frames) = Self::prompt_of(&models, take)?;
+        Self::begin(&models, streams, Vec::new(), None, frames, take.prompt_samples, take.gain, seed)
+    }
+
+    /// Continues a take's prompt once more for each seed, as [`Self::prefill_take`] would, but side by side: they are to be
+    /// stepped one after the other, each to its end, and the first one's steps make most of what the others need. Of more
+    /// seeds than can go together (see [`Models::lanes`]) it takes the first.
+    ///
+    /// # Errors
+    /// As [`Self::prefill_take`].
+    pub fn prefill_together(models: &Arc<Models>, take: &Take, seeds: &[u64]) -> Result<Vec<Self>> {
+        let seeds = &seeds[..seeds.len().min(models.lanes())];
+        if let [seed] = seeds {
+            return Ok(vec![Self::prefill_take(Arc::clone(models), take, *seed)?]);
+        }
+        let (streams, frames) = Self::prompt_of(models, take)?;
+        let lanes = stages::batch::start(models, &streams, seeds)?;
+        let begin = |(number, (stages, seed)): (usize, (_, &u64))| {
+            let prompt = take.prompt_samples;
+            let begun = Self::begin(models, streams.clone(), stages, None, frames, prompt, take.gain, *seed)?;
+            Ok(Self { chunk: if number == 0 { CHUNK } else { CHUNK_BESIDE }, ..begun })
+        };
+        lanes.into_iter().zip(seeds).enumerate().map(begin).collect()
+    }
+
+    /// A take's prompt, as far as its tokens do not know of its continuation, and its acoustic frames.
+    fn prompt_of(models: &Models, take: &Take) -> Result<(Streams, usize)> {
+        check_take(models, take)?;
         let known = |frames: usize, graph_sees: usize, hop: usize| {
             frames.min(take.prompt_samples.saturating_sub(graph_sees) / hop)
         };
@@ -117,7 +148,7 @@ impl Continuation {
         if frames == 0 {
             return Err(Error::Request(format!("take {:?} holds no prompt", take.name)));
         }
-        Self::begin(&models, streams, Vec::new(), None, frames, take.prompt_samples, take.gain, seed)
+        Ok((streams, frames))
     }
 
     /// Goes on from a take's end: its tokens, prompt and continuation, are the prompt (as many of them as the stages
@@ -176,6 +207,7 @@ impl Continuation {
         Ok(Self {
             seed,
             stages: stages.into_iter().map(|(_, running)| running).collect(),
+            chunk: CHUNK,
             decoder,
             decoding: Duration::ZERO,
             decoded,
@@ -199,7 +231,7 @@ impl Continuation {
         sampling.check()?;
         self.started_with.get_or_insert(*sampling);
         let first = self.made == 0;
-        let until = self.decoded + if first { FIRST_CHUNK } else { CHUNK };
+        let until = self.decoded + if first { FIRST_CHUNK } else { self.chunk };
         self.advance(until, sampling)?;
         let start = self.decoder.position();
         let codes = &self.streams.acoustic.ids
@@ -348,24 +380,6 @@ fn start(
         .collect()
 }
 
-/// Does both at once; one after the other on a system that has no thread to spare.
-fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
-    let one = Mutex::new(Some(one));
-    let take = || one.lock().take().map(|one| one());
-    std::thread::scope(|scope| {
-        let lane = std::thread::Builder::new().name("segue prefill".into()).spawn_scoped(scope, take);
-        let second = other();
-        let first = match lane {
-            Ok(lane) => lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => take(),
-        };
-        match first {
-            Some(first) => (first, second),
-            None => unreachable!("it is taken once"),
-        }
-    })
-}
-
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
@@ -374,7 +388,7 @@ fn gcd(a: usize, b: usize) -> usize {
 /// (1 if there is no prompt, its mid, to compare with).
 fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, prompt: Option<&[f32]>) -> Result<(Decoder, f32)> {
     let hop = models.manifest().codec.hop;
-    let compare = (MATCH_SECONDS * models.sample_rate() as f32) as usize;
+    let compare = if prompt.is_some() { (MATCH_SECONDS * models.sample_rate() as f32) as usize } else { 0 };
     let back = models.new_decoder(0)?.memory(hop) + compare.div_ceil(hop);
     let from = frames.saturating_sub(back);
     let mut decoder = models.new_decoder(from)?;

@@ -79,6 +79,11 @@ impl Graph {
         }
     }
 
+    /// Whether this input's first dimension is the caller's to choose.
+    pub(crate) fn is_free(&self, input: &str) -> bool {
+        self.inputs.iter().any(|(name, _, shape)| name == input && shape.first().is_some_and(|d| *d < 0))
+    }
+
     /// The graph's `state_*` inputs with their fixed shapes.
     pub(crate) fn states(&self) -> Result<Vec<(String, Vec<usize>)>> {
         let mut states = Vec::new();

@@ -13,6 +13,7 @@
 //! The audio thread never allocates, locks, logs, waits or calls the runtime. The worker is the one thread that
 //! loads and runs models. The editor reads [`status::Status`] snapshots and sends [`command::Command`]s.
 
+mod both;
 pub mod capture;
 pub mod command;
 pub mod continuation;

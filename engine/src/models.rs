@@ -108,6 +108,20 @@ impl Models {
         Ok(Self { pack, device, threads, encoder, decoder, semantic, stages: graphs })
     }
 
+    /// How many continuations of one prompt can be made together: 1 if the pack's graphs take one at a time.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        stages::batch::room(self)
+    }
+
+    /// A stage's graph once more, so that two threads can run it at the same time. Worker thread; takes as long as loading it.
+    ///
+    /// # Errors
+    /// As [`Self::load`], of the one file.
+    pub(crate) fn second(&self, place: usize) -> Result<Arc<Graph>> {
+        Graph::load(&self.pack, &self.manifest().stages[place].graph, self.device, self.threads).map(Arc::new)
+    }
+
     /// The pack's manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {

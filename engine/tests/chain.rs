@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{chords, load, play_on, rms, tiny_pack};
+use common::{assert_side_by_side_is_alone, chords, load, play_on, rms, tiny_pack};
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
 use segue_engine::models::{LoadRequest, Models};
@@ -92,6 +92,22 @@ fn a_takes_prompt_can_be_continued_again_from_its_tokens() {
         samples += chunk[0].len();
     }
     assert_eq!(samples, 72_000, "the prompt can be heard again too");
+}
+
+#[test]
+fn variations_made_together_are_those_made_one_by_one() {
+    let models = load(tiny_pack());
+    assert_eq!(models.lanes(), 8);
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 9).unwrap();
+    play_on(&mut continuation, &LIVELY, 24_000, 1.0);
+    let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
+    // One group, and two of unequal size; over the end of the caches.
+    for seeds in [&[9, 2][..], &[1, 2, 3, 4, 5, 6, 7]] {
+        assert_side_by_side_is_alone(&models, &take, seeds, &LIVELY);
+    }
+    let many: Vec<u64> = (0..12).collect();
+    assert_eq!(Continuation::prefill_together(&models, &take, &many).unwrap().len(), 8);
+    assert_eq!(Continuation::prefill_together(&models, &take, &many[..1]).unwrap().len(), 1);
 }
 
 #[test]

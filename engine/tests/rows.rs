@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{chords, load, play_on, rms, root, tiny_pack};
+use common::{assert_side_by_side_is_alone, chords, load, play_on, rms, root, tiny_pack};
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::pack::Pack;
 use segue_engine::take::TakeId;
@@ -51,6 +51,16 @@ fn it_plays_on_over_many_windows_and_a_seed_decides() {
     assert_ne!(played(6, &LIVELY).0.stage_tokens()[1], tokens[1], "another one");
     let greedy = Sampling { temperatures: [0.0; 3], top_p: 0.9 };
     assert_eq!(played(1, &greedy).0.stage_tokens(), played(2, &greedy).0.stage_tokens(), "greedy needs no seed");
+}
+
+#[test]
+fn variations_share_what_can_go_side_by_side() {
+    let (_folder, path) = pack();
+    let models = load(path);
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 9).unwrap();
+    play_on(&mut continuation, &LIVELY, 24_000, 1.0);
+    let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
+    assert_side_by_side_is_alone(&models, &take, &[3, 4, 5], &LIVELY);
 }
 
 #[test]

@@ -195,11 +195,11 @@ def render_validation(renderer: Renderer, data: Path, folder: Path) -> None:
         write_rendering(folder, rendering, to_int16(audio), note_table(notes))
 
 
-def add_render_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the sounds are, where the work goes, and this process's share of it."""
-    parser.add_argument("--data", type=Path, required=True, help="folder with midi, validation_midi, pianos, rir")
-    parser.add_argument("--salamander", type=Path, required=True, help="folder of unpacked Salamander layers")
-    parser.add_argument("--fluid", type=Path, required=True, help="FluidR3_GM.sf2 of Debian's fluid-soundfont-gm")
+def add_render_arguments(parser: argparse.ArgumentParser, rendering: bool = True) -> None:
+    """Where the sounds are (needed if it is sure to be `rendering`), where the work goes, and this process's share of it."""
+    parser.add_argument("--data", type=Path, required=rendering, help="folder with midi, validation_midi, pianos, rir")
+    parser.add_argument("--salamander", type=Path, required=rendering, help="folder of unpacked Salamander layers")
+    parser.add_argument("--fluid", type=Path, required=rendering, help="FluidR3_GM.sf2 of Debian's fluid-soundfont-gm")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--process", type=int, default=0, help="which of --processes this one is")
     parser.add_argument("--processes", type=int, default=1)

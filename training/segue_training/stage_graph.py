@@ -35,7 +35,7 @@ def sampler(g: Graph, logits: str, noise: str, candidates: int, top_p: str) -> t
 def _sampler_or_hold(
     g: Graph, logits: str, previous: str, noise: str, cardinality: int, candidates: int, top_p: str
 ) -> tuple[str, str]:
-    """logits [1, 1, V], previous [1, 1, 1], noise [1, 1, K] → token, log_prob [1, 1, 1]. Twin of
+    """logits [N, 1, V], previous [N, 1, 1], noise [N, 1, K] → token, log_prob [N, 1, 1]. Twin of
     `sampling.sample_or_hold`."""
     hidden, one = g.scalar(HIDDEN), g.scalar(1.0)
     log_probs = g.op("LogSoftmax", logits, axis=-1)
@@ -63,7 +63,7 @@ def sampler_inputs(g: Graph, noise_shape: list[int | str]) -> str:
 
 
 def _embed(g: Graph, name: str, ids: str, *parts: BookEmbedding) -> str:
-    """ids [1, S, columns of all parts] → [1, S, width]: one gather from one table, one sum."""
+    """ids [N, S, columns of all parts] → [N, S, width]: one gather from one table, one sum."""
     table = torch.cat([part.table for part in parts])
     offset, start = [], 0
     for part in parts:
@@ -113,16 +113,16 @@ def _mlp(g: Graph, x: str, name: str, up: torch.Tensor, down: torch.Tensor) -> s
 def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.ModelProto:
     config = stage.config
     g = Graph("autoregressive")
-    ids = g.input("codes", INT64, [1, "S", config.codebooks])
+    ids = g.input("codes", INT64, ["N", "S", config.codebooks])
     parts = [stage.embedding]
     if stage.condition is not None:
-        cond = g.input("cond", INT64, [1, "S", len(config.condition_offsets)])
+        cond = g.input("cond", INT64, ["N", "S", len(config.condition_offsets)])
         ids = g.op("Concat", ids, cond, axis=-1)
         parts.append(stage.condition)
     x = _embed(g, "embedding", ids, *parts)
     context = temporal(g, stage.temporal, x)
     last = g.op("Gather", context, g.integers(-1), axis=1)
-    top_p = sampler_inputs(g, [1, config.codebooks, config.candidates])
+    top_p = sampler_inputs(g, ["N", config.codebooks, config.candidates])
     if stage.depth is None:
         logits = [linear(g, last, "head.0", stage.heads[0])]
         previous = g.op("Gather", "codes", g.integers(-1), axis=1)
@@ -134,26 +134,26 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
         tokens, log_probs, logits = _depth(g, stage, last, top_p)
     _join(g, "sampled", tokens)
     _join(g, "log_prob", log_probs)
-    g.output("sampled", INT64, [1, config.codebooks])
-    g.output("log_prob", FLOAT, [1, config.codebooks])
+    g.output("sampled", INT64, ["N", config.codebooks])
+    g.output("log_prob", FLOAT, ["N", config.codebooks])
     if expose_logits:
         g.op("Concat", *logits, axis=1, out="logits")
-        g.output("logits", FLOAT, [1, config.codebooks, config.cardinality])
+        g.output("logits", FLOAT, ["N", config.codebooks, config.cardinality])
     return g.model()
 
 
 def _join(g: Graph, name: str, parts: list[str]) -> None:
-    """C tensors [1, 1, 1] → [1, C]"""
+    """C tensors [N, 1, 1] → [N, C]"""
     g.op("Squeeze", g.op("Concat", *parts, axis=1), g.integers(2), out=name)
 
 
 def temporal(g: Graph, model: Transformer, x: str) -> str:
-    """[1, S, width] → normed [1, S, width], reading and extending the shared cache in place."""
+    """[N, S, width] → normed [N, S, width], reading and extending the shared cache in place."""
     shape = model.shape
     g.input("total", INT32, [])
-    g.input("seqlens_k", INT32, [1])
+    g.input("seqlens_k", INT32, ["N"])
     cos, sin = g.weight("cos", model.cos), g.weight("sin", model.sin)
-    cache = [1, shape.heads, model.context, shape.head_dim]
+    cache = ["N", shape.heads, model.context, shape.head_dim]
     gains = _gains(g, "temporal", model)
     normed, residual = _norm(g, x, gains[0]), x
     for index, block in enumerate(model.blocks):
@@ -201,7 +201,7 @@ def _rest_of_block(g: Graph, name: str, block: Block, mixed: str, residual: str,
 
 
 def _depth(g: Graph, stage: AutoregressiveStage, last: str, top_p: str) -> tuple[list[str], list[str], list[str]]:
-    """Unrolled over the codebooks: last [1, 1, width] → tokens, log_probs, logits, one [1, 1, ·] each per book."""
+    """Unrolled over the codebooks: last [N, 1, width] → tokens, log_probs, logits, one [N, 1, ·] each per book."""
     config, model = stage.config, stage.depth
     noise = g.ops("Split", "noise", out=config.codebooks, axis=1, num_outputs=config.codebooks)
     context = linear(g, last, "depth_in", stage.depth_in.weight)
@@ -235,14 +235,14 @@ def _depth_attention(g: Graph, name: str, block: Block, x: str, memory: list[tup
     scale[: heads * head_dim] = head_dim**-0.5
     qkv = linear(g, x, f"{name}.qkv", block.qkv.weight.detach() * scale)
     query, key, value = g.ops("Split", qkv, out=3, axis=-1, num_outputs=3)
-    row, column = g.integers(1, heads, 1, head_dim), g.integers(1, heads, head_dim, 1)
+    row, column = g.integers(0, heads, 1, head_dim), g.integers(0, heads, head_dim, 1)
     memory.append((g.op("Reshape", key, column), g.op("Reshape", value, row)))
     if len(memory) == 1:
         return value
     keys = g.op("Concat", *(k for k, _ in memory), axis=3)
     values = g.op("Concat", *(v for _, v in memory), axis=2)
     weights = g.op("Softmax", g.op("MatMul", g.op("Reshape", query, row), keys), axis=-1)
-    return g.op("Reshape", g.op("MatMul", weights, values), g.integers(1, 1, heads * head_dim))
+    return g.op("Reshape", g.op("MatMul", weights, values), g.integers(0, 1, heads * head_dim))
 
 
 # ---------------------------------------------------------------- parallel

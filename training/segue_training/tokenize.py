@@ -2,15 +2,20 @@
 
 python -m segue_training.tokenize --work WORK
 python -m segue_training.tokenize --work WORK --validation
+python -m segue_training.tokenize --work WORK --data DATA --salamander DIR --fluid FluidR3_GM.sf2 --hours 40 --seed 2
 
-Writes WORK/tokens/train/shard_NNNNN.npz (and `valid/`), and index.json beside them: see `token_data.read_shard`.
+Writes WORK/tokens/train/shard_NNNNN.npz (and `valid/`), and index.json beside them: see `token_data.read_shard`. With
+`--hours`, renderings are made for this alone and not kept: transformers want more hours than the disk has room for.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +23,7 @@ import torch
 
 from .codec import Codec
 from .dataset import Rendering, load_audio, renderings
+from .render import EXCERPT_SECONDS, Renderer, add_render_arguments
 from .semantic import SemanticTokenizer
 from .spectrum import mid_side
 from .token_data import Excerpt, write_shard
@@ -61,31 +67,56 @@ def gain_of(rendering: Rendering, seed: int) -> float:
     return float(np.random.default_rng([seed, *rendering.id.encode()]).uniform(-GAIN_DB, GAIN_DB))
 
 
-def write_shards(tokeniser: Tokeniser, audio: Path, out: Path, seed: int, process: int, processes: int) -> None:
-    """Tokenises every rendering of `audio`; shards that exist are kept. Shard k belongs to process k mod processes."""
+@dataclass(frozen=True)
+class Source:
+    """Renderings by number, and how they are dealt out to shards."""
+
+    prefix: str
+    """Of its shards' names: `shard_` and more."""
+    count: int
+    item: Callable[[int], tuple[Rendering, np.ndarray]]
+    """A rendering and its audio, int16 [n, channels]."""
+
+    @classmethod
+    def of_folder(cls, audio: Path) -> "Source":
+        """What `render` left in a folder."""
+        found = renderings(audio)
+        return cls("shard_", len(found), lambda index: (found[index], load_audio(audio, found[index].id)))
+
+    @classmethod
+    def of_renderer(cls, renderer: Renderer, hours: float) -> "Source":
+        """At most so many hours, made when asked for. Another seed than the folder's gives other renderings."""
+        shards = math.ceil(hours * 3600 / (RENDERINGS_PER_SHARD * EXCERPT_SECONDS))
+        return cls(
+            f"shard_s{renderer.seed:02d}_", shards * RENDERINGS_PER_SHARD, lambda index: renderer.render(index)[:2]
+        )
+
+
+def write_shards(tokeniser: Tokeniser, source: Source, out: Path, seed: int, process: int, processes: int) -> None:
+    """Tokenises every rendering of `source`; shards that exist are kept. Shard k belongs to process k mod processes."""
     out.mkdir(parents=True, exist_ok=True)
-    found = renderings(audio)
-    shards = [found[i : i + RENDERINGS_PER_SHARD] for i in range(0, len(found), RENDERINGS_PER_SHARD)]
+    shards = range(0, source.count, RENDERINGS_PER_SHARD)
     begun, seconds = time.monotonic(), 0.0
     for number in range(process, len(shards), processes):
-        path = out / f"shard_{number:05d}.npz"
+        path = out / f"{source.prefix}{number:05d}.npz"
         if path.exists():
             continue
         excerpts, entries = [], []
-        for rendering in shards[number]:
+        for index in range(shards[number], min(shards[number] + RENDERINGS_PER_SHARD, source.count)):
+            rendering, audio = source.item(index)
             gain = gain_of(rendering, seed)
-            samples = load_audio(audio, rendering.id).astype(np.float32) * np.float32(10 ** (gain / 20) / 32768)
+            samples = audio.astype(np.float32) * np.float32(10 ** (gain / 20) / 32768)
             excerpts.append(tokeniser.tokens(mid_side(torch.from_numpy(samples.T))))
             entries.append({"id": rendering.id, "piece": rendering.piece, "gain_db": round(gain, 2)})
             seconds += rendering.seconds
         # Written beside the folder and moved into it, so that a reader never sees half a shard.
-        temporary = out.parent / f"{out.name}_{number:05d}.npz"
+        temporary = out.parent / f"{out.name}_{path.name}"
         write_shard(temporary, excerpts)
         path.with_suffix(".json").write_text(json.dumps(entries))
         temporary.rename(path)
         if (number // processes) % 8 == 0:
             speed = seconds / (time.monotonic() - begun)
-            print(f"shard {number} of {len(shards)}, {speed:.0f} × real time", flush=True)
+            print(f"{path.stem} of {len(shards)}, {speed:.0f} × real time", flush=True)
 
 
 def write_index(out: Path, tokeniser: Tokeniser) -> None:
@@ -105,21 +136,26 @@ def write_index(out: Path, tokeniser: Tokeniser) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True)
+    add_render_arguments(parser, rendering=False)
     parser.add_argument("--validation", action="store_true", help="the held-out pieces instead, to tokens/valid")
     parser.add_argument("--half", action="store_true", help="compute in bf16: faster, some codes differ")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--process", type=int, default=0, help="which of --processes this one is")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--hours", type=float, help="so much more, rendered here and not kept; not with --seed 1")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     checkpoints = arguments.work / "checkpoints"
     tokeniser = Tokeniser(
         load_codec(checkpoints / "codec.pt"), load_tokenizer(checkpoints / "semantic.pt"), arguments.half
     )
-    audio = arguments.work / ("validation_audio" if arguments.validation else "audio")
+    if arguments.hours is None:
+        source = Source.of_folder(arguments.work / ("validation_audio" if arguments.validation else "audio"))
+    else:
+        if arguments.validation or arguments.seed == 1 or not (arguments.data and arguments.salamander and arguments.fluid):
+            parser.error("--hours needs --data, --salamander, --fluid and a --seed other than 1, and no --validation")
+        renderer = Renderer(arguments.data, arguments.salamander, arguments.fluid, arguments.work, arguments.seed)
+        source = Source.of_renderer(renderer, arguments.hours)
     out = arguments.work / "tokens" / ("valid" if arguments.validation else "train")
-    write_shards(tokeniser, audio, out, arguments.seed, arguments.process, arguments.processes)
+    write_shards(tokeniser, source, out, arguments.seed, arguments.process, arguments.processes)
     write_index(out, tokeniser)
 
 

@@ -14,7 +14,7 @@ from segue_training.probe import sounding_keys
 from segue_training.quantizer import ResidualQuantizer
 from segue_training.semantic import SemanticTokenizer, pitch_filters
 from segue_training.token_data import read_shard
-from segue_training.tokenize import Tokeniser, write_index, write_shards
+from segue_training.tokenize import RENDERINGS_PER_SHARD, Source, Tokeniser, write_index, write_shards
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,37 @@ def test_shards(tokeniser: Tokeniser, tmp_path: Path) -> None:
         rendering = Rendering(f"01_{index:06d}", "s/p.mid", "s", "p", "dry", 0.0, 0.0, 1.25, 0, 1.0, False, 24000)
         write_rendering(audio, rendering, sound, np.zeros((0, 4), np.float32))
     assert [r.id for r in renderings(audio)] == ["01_000000", "01_000001"]
-    write_shards(tokeniser, audio, out, seed=1, process=0, processes=1)
+    write_shards(tokeniser, Source.of_folder(audio), out, seed=1, process=0, processes=1)
     write_index(out, tokeniser)
     excerpts = read_shard(out / "shard_00000.npz")
     assert [len(excerpt.semantic) for excerpt in excerpts] == [30000 // 960 - tokeniser.tail] * 2
     assert excerpts[0].acoustic.max() < TINY_CODEC.cardinality
     index = json.loads((out / "index.json").read_text())
     assert [entry["id"] for entry in index["shards"]["shard_00000"]] == ["01_000000", "01_000001"]
+
+
+class Clicks:
+    """Stands in for a `Renderer`: half a second each, never the same twice."""
+
+    seed = 2
+
+    def render(self, index: int) -> tuple[Rendering, np.ndarray, np.ndarray]:
+        sound = np.random.default_rng(index).integers(-3000, 3000, (12000, 2), dtype=np.int16)
+        rendering = Rendering(f"02_{index:06d}", "s/p.mid", "s", "p", "dry", 0.0, 0.0, 0.5, 0, 1.0, False, 24000)
+        return rendering, sound, np.zeros((0, 4), np.float32)
+
+
+def test_renderings_that_are_not_kept_go_on_where_they_stopped(tokeniser: Tokeniser, tmp_path: Path) -> None:
+    out = tmp_path / "tokens" / "train"
+    source = Source.of_renderer(Clicks(), hours=0.75)
+    write_shards(tokeniser, source, out, seed=2, process=1, processes=2)
+    assert [path.stem for path in sorted(out.glob("*.npz"))] == ["shard_s02_00001"]
+    before = (out / "shard_s02_00001.npz").stat().st_mtime_ns
+    write_shards(tokeniser, source, out, seed=2, process=0, processes=1)
+    assert [path.stem for path in sorted(out.glob("*.npz"))] == ["shard_s02_00000", "shard_s02_00001"]
+    assert (out / "shard_s02_00001.npz").stat().st_mtime_ns == before
+    entries = json.loads((out / "shard_s02_00001.json").read_text())
+    assert [entry["id"] for entry in entries] == [f"02_{16 + index:06d}" for index in range(RENDERINGS_PER_SHARD)]
 
 
 def test_quantiser_learns_its_codebooks() -> None:

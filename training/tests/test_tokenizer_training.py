@@ -83,10 +83,10 @@ def test_the_discriminant_leaves_the_room_and_the_decay_out() -> None:
     def noise(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=random)
 
-    chord = noise(1, 8, 10, 1).repeat_interleave(12, dim=2).expand(2, -1, -1, -1)
-    room = 5 * noise(2, 8, 1, 1).expand(-1, -1, 120, -1)
-    decay = 5 * noise(1, 8, 120, 1).expand(2, -1, -1, -1)
-    features = torch.cat([room, chord, decay], dim=-1) + 0.01 * noise(2, 8, 120, 3)
+    chord = noise(1, 8, 10, 1).repeat_interleave(48, dim=2).expand(2, -1, -1, -1)
+    room = 5 * noise(2, 8, 1, 1).expand(-1, -1, 480, -1)
+    decay = 5 * noise(1, 8, 480, 1).expand(2, -1, -1, -1)
+    features = torch.cat([room, chord, decay], dim=-1) + 0.01 * noise(2, 8, 480, 3)
     (direction,) = train_semantic.discriminant(features, 1)
     assert direction[1].abs() > 20 * direction[[0, 2]].abs().max()
 

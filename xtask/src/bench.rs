@@ -92,7 +92,7 @@ pub struct Figures {
     runtime_mb: Option<f64>,
     /// Size of the pack.
     pack_mb: Option<f64>,
-    /// Eight variations at once against one; not there yet.
+    /// How many times as long eight variations of 8 s take together as one, prefill included.
     variations8_ratio: Option<f64>,
     /// Each stage's own speed.
     stages: Vec<Stage>,

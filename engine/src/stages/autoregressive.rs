@@ -17,11 +17,15 @@ pub(super) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
     cached::check(spec, graph, spec.codebooks, window(spec))
 }
 
+/// Of one continuation, or of several in lanes that are always at the same frame.
 #[derive(Debug)]
 pub(super) struct Autoregressive {
     spec: Spec,
+    /// Where the stage is in the pack.
+    place: usize,
     graph: Arc<Graph>,
-    noise: Noise,
+    /// Of each lane.
+    noise: Vec<Noise>,
     model: Cached,
     /// Samples per frame of its own and of the conditioning stream.
     hops: (usize, usize),
@@ -35,14 +39,25 @@ pub(super) struct Autoregressive {
 
 impl Autoregressive {
     pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Self> {
-        let model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window(&spec))?;
+        let model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window(&spec), 1)?;
         let own = manifest.hop(spec.writes).unwrap_or(1);
         let (other, unknown) = match &spec.condition {
             Some(c) => (manifest.hop(c.stream).unwrap_or(1), manifest.cardinality(c.stream) as i64),
             None => (1, 0),
         };
-        let noise = Noise::new(seed, place, spec.codebooks * spec.candidates);
-        Ok(Self { spec, graph, noise, model, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
+        let noise = vec![Noise::new(seed, place, spec.codebooks * spec.candidates)];
+        Ok(Self { spec, place, graph, noise, model, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
+    }
+
+    /// A lane for each seed, all of them where this one is; `graph` is its own or [`Models::second`](crate::models::Models).
+    pub(super) fn in_lanes(&self, graph: Arc<Graph>, seeds: &[u64]) -> Result<Self> {
+        let spec = self.spec.clone();
+        let mut model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window(&spec), seeds.len())?;
+        model.remember(&self.model);
+        let noise = |seed: &u64| Noise::new(*seed, self.place, spec.codebooks * spec.candidates);
+        let noise = seeds.iter().map(noise).collect();
+        let Self { place, hops, unknown, base, next, first, .. } = *self;
+        Ok(Self { spec, place, graph, noise, model, hops, unknown, base, next, first })
     }
 
     /// The frame of the conditioning stream at the time of a frame of its own.
@@ -50,12 +65,20 @@ impl Autoregressive {
         (frame * self.hops.0 / self.hops.1) as isize
     }
 
-    /// Runs the positions that sample frames `from..to`.
-    fn run(&mut self, streams: &Streams, from: usize, to: usize) -> Result<()> {
+    /// Runs the positions that sample frames `from..to` of every lane.
+    fn run(&mut self, lanes: &[Streams], from: usize, to: usize) -> Result<()> {
+        let mut codes = Vec::with_capacity(lanes.len() * (to - from) * self.spec.codebooks);
+        let mut cond = Vec::new();
+        for streams in lanes {
+            self.look(streams, from, to, &mut codes, &mut cond);
+        }
+        self.model.run(&codes, &cond)
+    }
+
+    /// What the graph is given at the positions that sample frames `from..to` of one lane.
+    fn look(&self, streams: &Streams, from: usize, to: usize, codes: &mut Vec<i64>, cond: &mut Vec<i64>) {
         let own = streams.of(self.spec.writes);
         let books = self.spec.first_codebook..self.spec.first_codebook + self.spec.codebooks;
-        let mut codes = Vec::with_capacity((to - from) * self.spec.codebooks);
-        let mut cond = Vec::new();
         for frame in from..to {
             if frame == self.base {
                 codes.extend(std::iter::repeat_n(self.spec.cardinality as i64, self.spec.codebooks));
@@ -71,19 +94,42 @@ impl Autoregressive {
                 }));
             }
         }
-        self.model.run(&codes, &cond)
     }
 
     /// Leaves the cache such that one more position samples frame `next`.
-    fn refill(&mut self, streams: &Streams, next: usize, keep: usize) -> Result<()> {
+    fn refill(&mut self, lanes: &[Streams], next: usize, keep: usize) -> Result<()> {
         self.base = next - keep.min(next);
         self.model.clear();
-        if next > self.base { self.run(streams, self.base, next) } else { Ok(()) }
+        if next > self.base { self.run(lanes, self.base, next) } else { Ok(()) }
     }
 
     fn draw(&mut self, draw: Draw, frame: usize) {
         let Self { noise, model, .. } = self;
-        model.draw(draw, |out| noise.fill(frame, draw.greedy, out));
+        model.draw(draw, |out| {
+            let each = out.len() / noise.len();
+            for (lane, out) in noise.iter_mut().zip(out.chunks_exact_mut(each)) {
+                lane.fill(frame, draw.greedy, out);
+            }
+        });
+    }
+
+    /// [`Stage::advance`] of every lane.
+    pub(super) fn advance_lanes(&mut self, lanes: &mut [Streams], end: usize, sampling: &Sampling) -> Result<()> {
+        let draw = Draw::new(sampling.temperature(&self.spec.id, 0), sampling.top_p);
+        while self.next < end {
+            if self.model.filled() + 1 > self.spec.context {
+                self.refill(lanes, self.next, self.spec.context / 2)?;
+            }
+            self.draw(draw, self.next - self.first);
+            self.run(lanes, self.next, self.next + 1)?;
+            let (ids, log_prob) = self.model.sampled();
+            sound(&self.graph, &self.spec, ids, log_prob)?;
+            for (streams, ids) in lanes.iter_mut().zip(ids.chunks_exact(self.spec.codebooks)) {
+                streams.write(&self.spec, self.next, ids);
+            }
+            self.next += 1;
+        }
+        Ok(())
     }
 }
 
@@ -94,7 +140,7 @@ impl Stage for Autoregressive {
         self.draw(Draw::new(0.0, 1.0), 0);
         // One position less than fits, so that the first step still has room.
         let keep = if end < self.spec.context { end } else { self.spec.context / 2 };
-        self.refill(streams, end, keep)
+        self.refill(std::slice::from_ref(streams), end, keep)
     }
 
     fn reach(&self, end: usize) -> usize {
@@ -104,18 +150,6 @@ impl Stage for Autoregressive {
     }
 
     fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()> {
-        let draw = Draw::new(sampling.temperature(&self.spec.id, 0), sampling.top_p);
-        while self.next < end {
-            if self.model.filled() + 1 > self.spec.context {
-                self.refill(streams, self.next, self.spec.context / 2)?;
-            }
-            self.draw(draw, self.next - self.first);
-            self.run(streams, self.next, self.next + 1)?;
-            let (ids, log_prob) = self.model.sampled();
-            sound(&self.graph, &self.spec, ids, log_prob)?;
-            streams.write(&self.spec, self.next, ids);
-            self.next += 1;
-        }
-        Ok(())
+        self.advance_lanes(std::slice::from_mut(streams), end, sampling)
     }
 }

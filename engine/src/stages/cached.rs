@@ -35,7 +35,12 @@ pub(super) fn check(spec: &Spec, graph: &Graph, columns: usize, window: Option<u
     Ok(())
 }
 
-/// The transformer, its cache and its inputs.
+/// Whether several lanes can go through the graph at once.
+pub(super) fn takes_lanes(graph: &Graph) -> bool {
+    ["codes", "noise", "past_key_0"].iter().all(|name| graph.is_free(name))
+}
+
+/// The transformer, its cache and its inputs: of one continuation, or of several that go side by side (lanes).
 #[derive(Debug)]
 pub(super) struct Cached {
     graph: Arc<Graph>,
@@ -44,7 +49,8 @@ pub(super) struct Cached {
     tensors: Tensors,
     columns: usize,
     window: Option<usize>,
-    /// Positions in the cache.
+    lanes: usize,
+    /// Positions in the cache, the same in every lane.
     filled: usize,
 }
 
@@ -59,15 +65,32 @@ struct Tensors {
     top_p: Tensor<f32>,
     sampled: Tensor<i64>,
     log_prob: Tensor<f32>,
-    _caches: Vec<Tensor<f32>>,
+    caches: Vec<Tensor<f32>>,
 }
 
 impl Cached {
-    /// With an empty cache; see [`check`].
-    pub(super) fn new(spec: &Spec, graph: Arc<Graph>, columns: usize, window: Option<usize>) -> Result<Self> {
+    /// With an empty cache; see [`check`], and [`takes_lanes`] for more than one lane.
+    pub(super) fn new(
+        spec: &Spec,
+        graph: Arc<Graph>,
+        columns: usize,
+        window: Option<usize>,
+        lanes: usize,
+    ) -> Result<Self> {
         let binding = graph.session.lock().create_binding().map_err(|e| graph.failed(e))?;
-        let (tensors, binding) = bind(spec, binding, columns, window).map_err(|e| graph.failed(e))?;
-        Ok(Self { graph, binding, tensors, columns, window, filled: 0 })
+        let (tensors, binding) = bind(spec, binding, columns, window, lanes).map_err(|e| graph.failed(e))?;
+        Ok(Self { graph, binding, tensors, columns, window, lanes, filled: 0 })
+    }
+
+    /// Takes over another's cache, of one lane, into every lane.
+    pub(super) fn remember(&mut self, one: &Self) {
+        for (cache, from) in self.tensors.caches.iter_mut().zip(&one.tensors.caches) {
+            let (_, from) = from.extract_tensor();
+            for lane in cache.extract_tensor_mut().1.chunks_exact_mut(from.len()) {
+                lane.copy_from_slice(from);
+            }
+        }
+        self.filled = one.filled;
     }
 
     /// Positions in the cache.
@@ -87,12 +110,13 @@ impl Cached {
         write(&mut self.tensors.top_p, &[draw.top_p]);
     }
 
-    /// Runs these positions (they extend the cache); what the last one samples is in [`Self::sampled`].
+    /// Runs these positions (they extend the cache), lane after lane; what the last one of each samples is in
+    /// [`Self::sampled`].
     pub(super) fn run(&mut self, codes: &[i64], cond: &[i64]) -> Result<()> {
-        let positions = codes.len() / self.columns;
+        let positions = codes.len() / self.columns / self.lanes;
         let total = self.filled + positions;
         write(&mut self.tensors.total, &[total as i32]);
-        write(&mut self.tensors.seqlens_k, &[total as i32 - 1]);
+        self.tensors.seqlens_k.extract_tensor_mut().1.fill(total as i32 - 1);
         if positions == 1 {
             write(&mut self.tensors.codes, codes);
             if let Some(tensor) = &mut self.tensors.cond {
@@ -107,7 +131,7 @@ impl Cached {
         Ok(())
     }
 
-    /// The tokens sampled last, and their log-probabilities.
+    /// The tokens sampled last, lane after lane, and their log-probabilities.
     pub(super) fn sampled(&self) -> (&[i64], &[f32]) {
         (self.tensors.sampled.extract_tensor().1, self.tensors.log_prob.extract_tensor().1)
     }
@@ -121,11 +145,11 @@ impl Cached {
         let graph = Arc::clone(&self.graph);
         let failed = |e: ort::Error| graph.failed(e);
         let allocator = Allocator::default();
-        let mut many = Tensor::<i64>::new(&allocator, [1, positions, self.columns]).map_err(failed)?;
+        let mut many = Tensor::<i64>::new(&allocator, [self.lanes, positions, self.columns]).map_err(failed)?;
         write(&mut many, codes);
         self.binding.bind_input("codes", &many).map_err(failed)?;
         if let Some(window) = self.window {
-            let mut many = Tensor::<i64>::new(&allocator, [1, positions, window]).map_err(failed)?;
+            let mut many = Tensor::<i64>::new(&allocator, [self.lanes, positions, window]).map_err(failed)?;
             write(&mut many, cond);
             self.binding.bind_input("cond", &many).map_err(failed)?;
         }
@@ -147,31 +171,32 @@ fn bind(
     mut binding: IoBinding,
     columns: usize,
     window: Option<usize>,
+    lanes: usize,
 ) -> ort::Result<(Tensors, IoBinding)> {
     let allocator = Allocator::default();
     let scalar: [usize; 0] = [];
     let mut caches = Vec::with_capacity(spec.layers * 2);
     for layer in 0..spec.layers {
         for kind in ["key", "value"] {
-            let mut cache = Tensor::<f32>::new(&allocator, [1, spec.heads, spec.context, spec.head_dim])?;
+            let mut cache = Tensor::<f32>::new(&allocator, [lanes, spec.heads, spec.context, spec.head_dim])?;
             cache.extract_tensor_mut().1.fill(0.0);
             binding.bind_input(format!("past_{kind}_{layer}"), &cache)?;
             binding.bind_output(format!("present_{kind}_{layer}"), &mut cache)?;
             caches.push(cache);
         }
     }
-    let cond = window.map(|window| Tensor::<i64>::new(&allocator, [1, 1, window])).transpose()?;
+    let cond = window.map(|window| Tensor::<i64>::new(&allocator, [lanes, 1, window])).transpose()?;
     let mut tensors = Tensors {
-        codes: Tensor::new(&allocator, [1, 1, columns])?,
+        codes: Tensor::new(&allocator, [lanes, 1, columns])?,
         cond,
         total: Tensor::new(&allocator, scalar)?,
-        seqlens_k: Tensor::new(&allocator, [1_usize])?,
-        noise: Tensor::new(&allocator, [1, columns, spec.candidates])?,
+        seqlens_k: Tensor::new(&allocator, [lanes])?,
+        noise: Tensor::new(&allocator, [lanes, columns, spec.candidates])?,
         inv_temperature: Tensor::new(&allocator, scalar)?,
         top_p: Tensor::new(&allocator, scalar)?,
-        sampled: Tensor::new(&allocator, [1, columns])?,
-        log_prob: Tensor::new(&allocator, [1, columns])?,
-        _caches: caches,
+        sampled: Tensor::new(&allocator, [lanes, columns])?,
+        log_prob: Tensor::new(&allocator, [lanes, columns])?,
+        caches,
     };
     binding.bind_input("codes", &tensors.codes)?;
     if let Some(cond) = &tensors.cond {

@@ -40,7 +40,7 @@ pub(super) struct Flattened {
 
 impl Flattened {
     pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Self> {
-        let model = Cached::new(&spec, Arc::clone(&graph), 1, None)?;
+        let model = Cached::new(&spec, Arc::clone(&graph), 1, None, 1)?;
         let own = manifest.hop(spec.writes).unwrap_or(1);
         let (other, unknown) = match &spec.condition {
             Some(c) => (manifest.hop(c.stream).unwrap_or(1), manifest.cardinality(c.stream) as i64),

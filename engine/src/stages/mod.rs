@@ -2,6 +2,7 @@
 //! and how long it remembers is the pack's business.
 
 mod autoregressive;
+pub(crate) mod batch;
 mod cached;
 mod flattened;
 mod parallel;

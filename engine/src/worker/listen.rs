@@ -4,7 +4,7 @@ use super::performance::{Drawn, DrawnSpectrum, Opening, Performance, Role};
 use super::player::Entry;
 use super::run::{Job, Worker};
 use super::schedule::Place;
-use super::source::Prompt;
+use super::source::{Music, Prompt};
 use crate::capture::Event;
 use crate::continuation::Sampling;
 use crate::controls::{CaptureMode, StartMode};
@@ -205,6 +205,23 @@ impl Worker {
         role: Role,
         seen: (Instant, f64),
     ) -> Result<()> {
+        let begin = |worker: &mut Self, seed| {
+            worker.publish(Some(Activity::Prefilling));
+            worker.source.begin(prompt, seed)
+        };
+        self.perform_music(id, prompt.samples(), drawn, role, seen, begin)
+    }
+
+    /// Performs what `begin` makes of the seed, on from a prompt of so many samples at the pack's rate.
+    pub(super) fn perform_music(
+        &mut self,
+        id: TakeId,
+        prompt_samples: usize,
+        drawn: Drawn,
+        role: Role,
+        seen: (Instant, f64),
+        begin: impl FnOnce(&mut Self, u64) -> Result<Box<dyn Music>>,
+    ) -> Result<()> {
         let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
         let controls = &self.shared.config.controls;
         let seed = role.seed.unwrap_or_else(|| match controls.seed.load(Relaxed) {
@@ -216,7 +233,7 @@ impl Worker {
             name: format!("Take {}", id.0),
             role,
             drawn,
-            prompt_samples: prompt.samples(),
+            prompt_samples,
             seed,
             pack: format!("{} {}", pack.name, pack.version),
             sampling: Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() },
@@ -225,8 +242,7 @@ impl Worker {
             pack_rate: pack.sample_rate,
             seen,
         };
-        self.publish(Some(Activity::Prefilling));
-        let music = self.source.begin(prompt, seed)?;
+        let music = begin(self, seed)?;
         self.job = Job::Performing(Box::new(Performance::new(opening, music)?));
         self.problem = None;
         self.notice = None;

@@ -1,10 +1,11 @@
 //! More from what there is already: again, further, several, close by, and the built-in prompt.
 
+use super::listen::random_seed;
 use super::performance::{Drawn, DrawnSpectrum, Role};
 use super::player::Entry;
 use super::run::{Job, Worker};
 use super::schedule::Place;
-use super::source::Prompt;
+use super::source::{Music, Prompt};
 use super::takes::{PromptPicture, host_frames, interleave};
 use crate::continuation::Sampling;
 use crate::controls::StartMode;
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::playback::{Cue, Start};
 use crate::seam::FADE_SECONDS;
 use crate::spectrum::SpectrumBuilder;
+use crate::status::Activity;
 use crate::take::{Take, TakeId};
 use crate::transport::Transport;
 use crate::{try_it, waveform};
@@ -24,11 +26,22 @@ const MOST: u32 = 8;
 /// The range of a temperature.
 const TEMPERATURES: std::ops::RangeInclusive<f32> = 0.0..=1.5;
 
+/// A continuation that waits for its turn.
+pub(super) struct Begun(Box<dyn Music>);
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Begun")
+    }
+}
+
 /// What is made when nothing else is.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Another take from this one's prompt, silently.
-    Variation { of: Box<Take>, seed: Option<u64> },
+    Variation { of: Arc<Take>, seed: Option<u64> },
+    /// The same, its prompt taken in beside another's.
+    Begun { of: Arc<Take>, music: Begun, role: Role },
     /// On from a take's end.
     Further(TakeId),
 }
@@ -41,11 +54,8 @@ impl Worker {
         }
         let Some(order) = self.queue.pop_front() else { return false };
         let begun = match order {
-            Order::Variation { of, seed } => {
-                let role = Role { select: false, silent: true, seed, ..Role::heard(Place::Free, of.provenance.tempo) };
-                let picture = self.takes.prompt_picture(of.id);
-                self.perform_again(*of, picture, role)
-            }
+            Order::Variation { of, seed } => self.begin_variations(of, seed),
+            Order::Begun { of, music, role } => self.perform_beside(&of, music.0, role),
             Order::Further(parent) => self.begin_further(parent),
         };
         if let Err(error) = begun {
@@ -55,14 +65,61 @@ impl Worker {
         true
     }
 
-    /// The take's prompt once more.
-    fn perform_again(&mut self, take: Take, picture: Option<PromptPicture>, role: Role) -> Result<()> {
+    /// A variation, and beside it as many of those that wait for the same prompt as go together. They sound as the knobs
+    /// stand now; without an end they go one by one, for the first would never make way.
+    fn begin_variations(&mut self, of: Arc<Take>, seed: Option<u64>) -> Result<()> {
+        let controls = &self.shared.config.controls;
+        let sampling = Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() };
+        let mut seeds = vec![seed.unwrap_or_else(random_seed)];
+        if controls.length_seconds.get().is_finite() {
+            for order in &mut self.queue {
+                match order {
+                    Order::Variation { of: other, seed } if Arc::ptr_eq(other, &of) => {
+                        // It keeps the one it is given, whether or not it fits in.
+                        seeds.push(*seed.get_or_insert_with(random_seed));
+                    }
+                    _ => break,
+                }
+            }
+        }
+        self.publish(Some(Activity::Prefilling));
+        let together = self.source.begin_together(&of, &seeds)?;
+        // The first is not in the queue any more.
+        self.queue.drain(..together.len().saturating_sub(1).min(self.queue.len()));
+        let mut begun = together.into_iter().zip(seeds).map(|(music, seed)| {
+            let role = Role::heard(Place::Free, of.provenance.tempo);
+            let role = Role { select: false, silent: true, seed: Some(seed), sampling: Some(sampling), ..role };
+            (music, role)
+        });
+        let first = begun.next();
+        for (music, role) in begun.collect::<Vec<_>>().into_iter().rev() {
+            self.queue.push_front(Order::Begun { of: Arc::clone(&of), music: Begun(music), role });
+        }
+        match first {
+            Some((music, role)) => self.perform_beside(&of, music, role),
+            None => Ok(()),
+        }
+    }
+
+    /// A take's prompt, drawn again.
+    fn drawn_again(picture: Option<PromptPicture>) -> Drawn {
         let known = picture.is_some();
-        let picture = picture.unwrap_or_default();
-        let PromptPicture { waveform, spectrum, tail } = picture;
+        let PromptPicture { waveform, spectrum, tail } = picture.unwrap_or_default();
         let sketch = !known || spectrum.len() < spectrum.seam();
         let columns = spectrum.seam();
-        let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Before { spectrum, columns, tail }, sketch };
+        Drawn { waveform, spectrum: DrawnSpectrum::Before { spectrum, columns, tail }, sketch }
+    }
+
+    /// A continuation of a take's prompt that has taken it in.
+    fn perform_beside(&mut self, of: &Take, music: Box<dyn Music>, role: Role) -> Result<()> {
+        let drawn = Self::drawn_again(self.takes.prompt_picture(of.id));
+        let id = self.takes.next_id();
+        self.perform_music(id, of.prompt_samples, drawn, role, (Instant::now(), 0.0), |_, _| Ok(music))
+    }
+
+    /// The take's prompt once more.
+    fn perform_again(&mut self, take: Take, picture: Option<PromptPicture>, role: Role) -> Result<()> {
+        let drawn = Self::drawn_again(picture);
         let id = self.takes.next_id();
         self.perform(id, &Prompt::Take(Box::new(take)), drawn, role, (Instant::now(), 0.0))
     }
@@ -145,10 +202,11 @@ impl Worker {
 
     fn order(&mut self, take: &Take, count: u32) {
         let chosen = self.shared.config.controls.seed.load(Relaxed);
+        let of = Arc::new(take.clone());
         for n in 1..=count {
             // A chosen seed is the first of a row.
             let seed = (chosen > 0).then(|| u64::from((chosen - 1 + n) % 9999 + 1));
-            self.queue.push_back(Order::Variation { of: Box::new(take.clone()), seed });
+            self.queue.push_back(Order::Variation { of: Arc::clone(&of), seed });
         }
     }
 

@@ -16,6 +16,9 @@ pub(super) trait Source {
     fn made(&self, take: &Take) -> bool;
     /// Takes in a prompt.
     fn begin(&mut self, prompt: &Prompt, seed: u64) -> Result<Box<dyn Music>>;
+    /// Takes in a take's prompt for as many of these seeds as go together, at least the first: to be played one after the
+    /// other, each to its end.
+    fn begin_together(&mut self, take: &Take, seeds: &[u64]) -> Result<Vec<Box<dyn Music>>>;
     /// Decodes a take again.
     fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>>;
 }
@@ -95,6 +98,10 @@ impl Source for ModelSource {
             Prompt::Take(take) => Continuation::prefill_take(self.models()?, take, seed)?,
             Prompt::Further(take) => Continuation::prefill_further(self.models()?, take, seed)?,
         }))
+    }
+    fn begin_together(&mut self, take: &Take, seeds: &[u64]) -> Result<Vec<Box<dyn Music>>> {
+        let together = Continuation::prefill_together(&self.models()?, take, seeds)?;
+        Ok(together.into_iter().map(|one| Box::new(one) as Box<dyn Music>).collect())
     }
     fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>> {
         let models = self.models()?;

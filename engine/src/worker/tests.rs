@@ -7,6 +7,7 @@ use crate::playback::Mix;
 use crate::status::PackSummary;
 use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::transport::Transport;
+use parking_lot::Mutex;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -35,11 +36,20 @@ struct Fake {
     /// Refuses to load while this is not 0.
     missing: Arc<AtomicU32>,
     steps: Arc<AtomicU32>,
+    /// Seeds that were asked for at once.
+    together: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Default for Fake {
     fn default() -> Self {
-        Self { speed: f64::INFINITY, slows: None, fails_at: None, missing: Arc::default(), steps: Arc::default() }
+        Self {
+            speed: f64::INFINITY,
+            slows: None,
+            fails_at: None,
+            missing: Arc::default(),
+            steps: Arc::default(),
+            together: Arc::default(),
+        }
     }
 }
 
@@ -95,6 +105,12 @@ impl Source for Fake {
             Prompt::Further(take) => take.prompt_samples + take.continuation_samples,
         };
         Ok(Box::new(FakeMusic { fake: self.clone(), prompt, made: 0, step: 0, seed }))
+    }
+    /// Three at a time.
+    fn begin_together(&mut self, take: &Take, seeds: &[u64]) -> Result<Vec<Box<dyn Music>>> {
+        self.together.lock().push(seeds.len());
+        let prompt = Prompt::Take(Box::new(take.clone()));
+        seeds.iter().take(3).map(|seed| self.begin(&prompt, *seed)).collect()
     }
     fn decode(&mut self, take: &Take, part: Part) -> Result<Box<dyn Decode>> {
         let whole = take.prompt_samples + take.continuation_samples;

@@ -3,6 +3,7 @@
 
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::models::{LoadRequest, Models};
+use segue_engine::take::Take;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +48,27 @@ pub fn chords(rate: u32, seconds: f32) -> Vec<Vec<f32>> {
 
 pub fn rms(x: &[f32]) -> f32 {
     (x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / x.len().max(1) as f64).sqrt() as f32
+}
+
+/// Continues a take's prompt with these seeds side by side and asserts that each comes out as if it were alone.
+pub fn assert_side_by_side_is_alone(models: &Arc<Models>, take: &Take, seeds: &[u64], sampling: &Sampling) {
+    let rate = models.sample_rate();
+    let together = Continuation::prefill_together(models, take, seeds).unwrap();
+    assert_eq!(together.len(), seeds.len());
+    for (mut beside, seed) in together.into_iter().zip(seeds) {
+        let mut alone = Continuation::prefill_take(Arc::clone(models), take, *seed).unwrap();
+        let heard = [play_on(&mut beside, sampling, rate, 4.0), play_on(&mut alone, sampling, rate, 4.0)];
+        for ((id, beside), (_, alone)) in beside.stage_tokens().iter().zip(alone.stage_tokens()) {
+            for (beside, alone) in beside.iter().zip(alone) {
+                let common = beside.len().min(alone.len());
+                assert!(common >= 100, "{id}: {common}");
+                assert_eq!(beside[..common], alone[..common], "{id} of seed {seed}");
+            }
+        }
+        let common = heard[0][0].len().min(heard[1][0].len());
+        let error: Vec<f32> = (0..common).map(|n| heard[0][0][n] - heard[1][0][n]).collect();
+        assert!(rms(&error) < rms(&heard[1][0][..common]) * 1e-4, "-80 dB, whatever the chunks");
+    }
 }
 
 /// Steps until there are `seconds` of stereo audio.

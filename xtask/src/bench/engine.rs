@@ -6,6 +6,8 @@ use crate::render;
 use crate::report::Stage;
 use crate::{audio, paths, process, runtime};
 use segue_engine::continuation::{Continuation, Sampling};
+use segue_engine::models::Models;
+use segue_engine::take::TakeId;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::time::Instant;
 
 const PROMPT: f64 = 4.0;
 const LENGTH: f64 = 16.0;
+const VARIATION: f64 = 8.0;
 
 pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     let begin = Instant::now();
@@ -56,11 +59,40 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
             ..(*one).clone()
         });
     }
+    figures.variations8_ratio = variations(&models, &heard.planes, args.runs)?;
     figures.speed_without_amx = speed_without_amx(args)?;
     let pack: u64 = manifest.files.iter().map(|f| f.bytes).sum();
     figures.pack_mb = Some(megabytes(pack));
     figures.runtime_mb = Some(megabytes(paths::size(&runtime::cpu()?)));
     Ok(())
+}
+
+/// Eight variations of one prompt against one.
+fn variations(models: &Arc<Models>, prompt: &[Vec<f32>], runs: u32) -> Result<Option<f64>> {
+    let sampling = Sampling::DEFAULT;
+    let take = Continuation::prefill(Arc::clone(models), prompt, 1)?.take(TakeId(1), String::new(), &sampling);
+    let samples = (VARIATION * f64::from(models.sample_rate())) as usize;
+    let time = |wanted: &[u64]| -> Result<f64> {
+        let clock = Instant::now();
+        let mut waiting = wanted;
+        while !waiting.is_empty() {
+            let together = Continuation::prefill_together(models, &take, waiting)?;
+            waiting = &waiting[together.len()..];
+            for mut one in together {
+                while one.samples() < samples {
+                    one.step(&sampling)?;
+                }
+            }
+        }
+        Ok(clock.elapsed().as_secs_f64())
+    };
+    let seeds: Vec<u64> = (1..=8).collect();
+    let mut ratios = Vec::new();
+    for run in 0..runs {
+        eprintln!("variations, run {} of {runs}", run + 1);
+        ratios.push(time(&seeds)? / time(&seeds[..1])?);
+    }
+    Ok(median(ratios))
 }
 
 /// The speed that a processor without AMX has, where this one has it.

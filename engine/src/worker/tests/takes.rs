@@ -105,19 +105,34 @@ fn variations_are_made_silently_one_after_another_and_cancel_ends_them() {
     let mut seeds: Vec<u64> = status.takes.iter().map(|t| t.seed).collect();
     seeds.dedup();
     assert_eq!(seeds.len(), 4);
+    assert_eq!(*fake.together.lock(), [3], "all that wait for the same prompt are begun together");
     // A chosen seed is the first of a row.
-    host.engine.controls.seed.store(9_998, Relaxed);
-    host.send(Command::Variations(TakeId(2), 3));
-    let status = host.until("seven", |s| s.takes.len() == 7 && s.generating.is_none());
-    assert_eq!(status.takes[..3].iter().map(|t| t.seed).collect::<Vec<_>>(), [2, 1, 9_999]);
+    host.engine.controls.seed.store(9_997, Relaxed);
+    host.send(Command::Variations(TakeId(2), 4));
+    let status = host.until("eight", |s| s.takes.len() == 8 && s.generating.is_none());
+    assert_eq!(status.takes[..4].iter().map(|t| t.seed).collect::<Vec<_>>(), [2, 1, 9_999, 9_998]);
+    assert_eq!(*fake.together.lock(), [3, 4, 1], "three at a time is what this pack can do");
     host.send(Command::Variations(TakeId(2), 8));
     host.until("under way", |s| s.queued == 7);
     host.send(Command::Cancel);
     let status = host.until("cancelled", |s| s.queued == 0 && s.generating.is_none());
-    assert!(status.takes.len() <= 8);
+    assert!(status.takes.len() <= 9);
     let steps = fake.steps.load(Relaxed);
     host.seconds(0.5);
     assert_eq!(fake.steps.load(Relaxed), steps, "nothing more is made");
+}
+
+#[test]
+fn variations_without_an_end_do_not_wait_for_each_other() {
+    let fake = Fake { speed: 30.0, ..Fake::default() };
+    let mut host = listening(&fake);
+    let take = host.take(1, 1.0);
+    host.engine.controls.length_seconds.set(f32::INFINITY);
+    host.send(Command::Variations(take, 2));
+    host.until("under way", |s| s.queued == 1 && s.generating.is_some());
+    host.send(Command::Cancel);
+    host.until("cancelled", |s| s.queued == 0 && s.generating.is_none());
+    assert_eq!(*fake.together.lock(), [1]);
 }
 
 #[test]
