@@ -9,11 +9,12 @@
 use crate::both::both;
 use crate::error::{Error, Result};
 use crate::models::Models;
-use crate::pack::manifest::{AnalysisSpec, Stage as Spec, StreamId};
+use crate::pack::manifest::{AnalysisSpec, StreamId};
+use crate::prompt::{Ear, OpenPrompt};
 pub use crate::sampler::Sampling;
-use crate::signals::{Signals, rms};
+use crate::signals::Signals;
 use crate::stages::{self, Running, Streams};
-use crate::take::{Provenance, Take, TakeId, Tokens};
+use crate::take::{Provenance, Take, TakeId};
 use crate::take_decoder::check_take;
 use crate::tokenizers::Decoder;
 use std::sync::Arc;
@@ -24,8 +25,6 @@ const FIRST_CHUNK: usize = 2;
 const CHUNK: usize = 8;
 /// The same of a continuation that goes beside another, which has made most of what it needs.
 const CHUNK_BESIDE: usize = 32;
-/// Seconds of the prompt's end over which its decoded loudness is compared.
-const MATCH_SECONDS: f32 = 1.0;
 
 /// How much one stage has done.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,36 +65,7 @@ impl Continuation {
     /// # Errors
     /// [`Error::Request`] if the prompt is too short, silent or not finite; otherwise what the graphs say.
     pub fn prefill(models: Arc<Models>, prompt: &[Vec<f32>], seed: u64) -> Result<Self> {
-        let manifest = models.manifest();
-        let (signals, level) = Signals::of_prompt(prompt, manifest.audio.channels == 2, manifest.audio.level_dbfs)?;
-        // The slowest part, and meanwhile everything that does not wait for it.
-        let (semantic, acoustic) = both(
-            || -> Result<_> {
-                let mut streams = Streams { semantic: Tokens::new(1), acoustic: Tokens::new(manifest.codec.codebooks) };
-                if let Some(mut tokenizer) = models.new_semantic()? {
-                    tokenizer.push(&signals, &mut streams.semantic)?;
-                }
-                let of_semantic = |_: usize, spec: &Spec| {
-                    let condition = spec.condition.as_ref().map(|condition| condition.stream);
-                    spec.writes == StreamId::Semantic && condition != Some(StreamId::Acoustic)
-                };
-                let stages = start(&models, &streams, seed, of_semantic)?;
-                Ok((streams.semantic, stages))
-            },
-            || -> Result<_> {
-                let mut tokens = Tokens::new(manifest.codec.codebooks);
-                models.new_encoder()?.push(&signals, &mut tokens)?;
-                Ok(tokens)
-            },
-        );
-        let ((semantic, stages), acoustic) = (semantic?, acoustic?);
-        let streams = Streams { semantic, acoustic };
-        let frames = streams.acoustic.frames();
-        if frames == 0 || (manifest.semantic.is_some() && streams.semantic.frames() == 0) {
-            return Err(Error::Request("the prompt is too short: play at least a second".into()));
-        }
-        let gain = level.balance.map(|b| b / level.gain);
-        Self::begin(&models, streams, stages, Some(&signals.mid), frames, signals.len(), gain, seed)
+        OpenPrompt::new(models, prompt)?.close(prompt, seed)
     }
 
     /// Continues a take's prompt once more, from its tokens: another seed gives another continuation of the same
@@ -105,7 +75,7 @@ impl Continuation {
     /// As [`TakeDecoder::new`] and [`Self::prefill`].
     pub fn prefill_take(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
         let (streams, frames) = Self::prompt_of(&models, take)?;
-        Self::begin(&models, streams, Vec::new(), None, frames, take.prompt_samples, take.gain, seed)
+        Self::begin(&models, streams, Vec::new(), frames, take.prompt_samples, take.gain, seed)
     }
 
     /// Continues a take's prompt once more for each seed, as [`Self::prefill_take`] would, but side by side: they are to be
@@ -123,7 +93,7 @@ impl Continuation {
         let lanes = stages::batch::start(models, &streams, seeds)?;
         let begin = |(number, (stages, seed)): (usize, (_, &u64))| {
             let prompt = take.prompt_samples;
-            let begun = Self::begin(models, streams.clone(), stages, None, frames, prompt, take.gain, *seed)?;
+            let begun = Self::begin(models, streams.clone(), stages, frames, prompt, take.gain, *seed)?;
             Ok(Self { chunk: if number == 0 { CHUNK } else { CHUNK_BESIDE }, ..begun })
         };
         lanes.into_iter().zip(seeds).enumerate().map(begin).collect()
@@ -181,43 +151,72 @@ impl Continuation {
         if heard == 0 {
             return Err(Error::Request(format!("take {:?} is too short to go on from", take.name)));
         }
-        Self::begin(&models, streams, Vec::new(), None, heard, prompt, take.gain, seed)
+        Self::begin(&models, streams, Vec::new(), heard, prompt, take.gain, seed)
     }
 
     /// Fills the caches of the stages that are not there yet with the prompt's tokens, and hands the decoder the first
-    /// `decoded` acoustic frames. The gain is corrected by what they come out too soft against the prompt's `mid`.
-    #[allow(clippy::too_many_arguments, reason = "the one place where everything meets")]
+    /// `decoded` acoustic frames.
+    #[allow(clippy::too_many_arguments, reason = "the one place where a take's parts meet")]
     fn begin(
         models: &Arc<Models>,
         streams: Streams,
         mut stages: Vec<(usize, Running)>,
-        mid: Option<&[f32]>,
         decoded: usize,
         prompt: usize,
         gain: [f32; 2],
         seed: u64,
     ) -> Result<Self> {
         let there: Vec<usize> = stages.iter().map(|(place, _)| *place).collect();
-        let missing = |place: usize, _: &Spec| !there.contains(&place);
-        let (warm, started) =
-            both(|| warm_up(models, &streams.acoustic, decoded, mid), || start(models, &streams, seed, missing));
-        let (decoder, matched) = warm?;
+        let warm_up = || -> Result<_> {
+            let mut ear = Ear::new(models, decoded, 0)?;
+            ear.hear(&streams.acoustic, decoded)?;
+            Ok(ear.decoder)
+        };
+        let start = || -> Result<Vec<(usize, Running)>> {
+            let missing = (0..models.stages.len()).filter(|place| !there.contains(place));
+            missing
+                .map(|place| {
+                    let mut running = Running::start(models, place)?;
+                    running.prefill(&streams, true)?;
+                    running.stage.reseed(seed);
+                    Ok((place, running))
+                })
+                .collect()
+        };
+        let (decoder, started) = both(warm_up, start);
+        let decoder = decoder?;
         stages.extend(started?);
         stages.sort_by_key(|(place, _)| *place);
-        Ok(Self {
+        let stages = stages.into_iter().map(|(_, running)| running).collect();
+        Ok(Self::of_parts(Arc::clone(models), streams, stages, decoder, decoded, prompt, gain, seed))
+    }
+
+    /// From stages that have taken the prompt's tokens in and a decoder that has decoded `decoded` frames of them.
+    #[allow(clippy::too_many_arguments, reason = "the one place where everything meets")]
+    pub(crate) fn of_parts(
+        models: Arc<Models>,
+        streams: Streams,
+        stages: Vec<Running>,
+        decoder: Decoder,
+        decoded: usize,
+        prompt: usize,
+        gain: [f32; 2],
+        seed: u64,
+    ) -> Self {
+        Self {
             seed,
-            stages: stages.into_iter().map(|(_, running)| running).collect(),
+            stages,
             chunk: CHUNK,
             decoder,
             decoding: Duration::ZERO,
             decoded,
             prompt,
             made: 0,
-            gain: gain.map(|gain| gain * matched),
+            gain,
             started_with: None,
             streams,
-            models: Arc::clone(models),
-        })
+            models,
+        }
     }
 
     /// Makes a little more (a few frames of every stage) and returns the stereo samples that are final with it, planar, at the
@@ -360,48 +359,6 @@ impl Continuation {
     }
 }
 
-/// Starts the stages that are wanted, their caches filled with the prompt's tokens, each with its place in the pack.
-fn start(
-    models: &Models,
-    streams: &Streams,
-    seed: u64,
-    wanted: impl Fn(usize, &Spec) -> bool,
-) -> Result<Vec<(usize, Running)>> {
-    let manifest = models.manifest();
-    let all = manifest.stages.iter().zip(&models.stages).enumerate();
-    all.filter(|(place, (spec, _))| wanted(*place, spec))
-        .map(|(place, (spec, graph))| {
-            let mut stage = stages::start(manifest, place, Arc::clone(graph), seed)?;
-            let own = streams.of(spec.writes).frames();
-            stage.prefill(streams, own)?;
-            let running = Running { spec: spec.clone(), stage, prompt_frames: own, frames: own, busy: Duration::ZERO };
-            Ok((place, running))
-        })
-        .collect()
-}
-
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// A decoder that has just decoded frame `frames − 1`, and the factor by which the end of the prompt came out too soft.
-/// (1 if there is no prompt, its mid, to compare with).
-fn warm_up(models: &Models, acoustic: &Tokens, frames: usize, prompt: Option<&[f32]>) -> Result<(Decoder, f32)> {
-    let hop = models.manifest().codec.hop;
-    let compare = if prompt.is_some() { (MATCH_SECONDS * models.sample_rate() as f32) as usize } else { 0 };
-    let back = models.new_decoder(0)?.memory(hop) + compare.div_ceil(hop);
-    let from = frames.saturating_sub(back);
-    let mut decoder = models.new_decoder(from)?;
-    let start = decoder.position();
-    let mut audio = Signals::default();
-    decoder.push(&acoustic.ids[from * acoustic.codebooks..frames * acoustic.codebooks], &mut audio)?;
-    let Some(prompt) = prompt else { return Ok((decoder, 1.0)) };
-    let end = decoder.position().clamp(0, prompt.len() as isize) as usize;
-    let begin = end.saturating_sub(compare);
-    let decoded_begin = (begin as isize - start).clamp(0, audio.len() as isize) as usize;
-    let decoded_end = (end as isize - start).clamp(0, audio.len() as isize) as usize;
-    let (was, is) = (rms(&prompt[begin..end]), rms(&audio.mid[decoded_begin..decoded_end]));
-    // At most 3 dB either way: more would be the codec failing, not fading.
-    let matched = if was > 1e-5 && is > 1e-5 { (was / is).clamp(0.708, 1.413) } else { 1.0 };
-    Ok((decoder, matched))
 }

@@ -28,6 +28,7 @@ pub mod models;
 pub mod pack;
 pub mod platform;
 pub mod playback;
+pub mod prompt;
 pub mod resample;
 mod ring;
 pub mod runtime;

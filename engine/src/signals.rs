@@ -27,6 +27,38 @@ impl Signals {
     /// # Errors
     /// [`Error::Request`] if it is silent, not finite, or of another shape.
     pub(crate) fn of_prompt(prompt: &[Vec<f32>], stereo: bool, level_dbfs: f32) -> Result<(Self, Level)> {
+        let mut signals = Self::unscaled(prompt, stereo)?;
+        // What both channels hold together: of a mono pack the mix.
+        let level = rms(&signals.mid).hypot(rms(&signals.side));
+        if level < 1e-5 {
+            return Err(Error::Request("nothing to continue: the prompt is silent".into()));
+        }
+        let limit = 100.0; // ±40 dB, as the pack format says
+        let gain = (10.0_f32.powf(level_dbfs / 20.0) / level).clamp(1.0 / limit, limit);
+        signals.scale(gain);
+        let share = |c: &[f32]| (rms(c) / level).clamp(0.0, 4.0);
+        let (left, right) = (&prompt[0], &prompt[prompt.len() - 1]);
+        let balance = if stereo { [1.0; 2] } else { [share(left), share(right)] };
+        Ok((signals, Level { gain, balance }))
+    }
+
+    /// More of a prompt, at the level of its beginning.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if it is not finite, or of another shape.
+    pub(crate) fn at_level(prompt: &[Vec<f32>], stereo: bool, level: Level) -> Result<Self> {
+        let mut signals = Self::unscaled(prompt, stereo)?;
+        signals.scale(level.gain);
+        Ok(signals)
+    }
+
+    fn scale(&mut self, gain: f32) {
+        for x in self.mid.iter_mut().chain(&mut self.side) {
+            *x *= gain;
+        }
+    }
+
+    fn unscaled(prompt: &[Vec<f32>], stereo: bool) -> Result<Self> {
         let channels = prompt.len();
         let length = prompt.first().map_or(0, Vec::len);
         if !(1..=2).contains(&channels) || prompt.iter().any(|c| c.len() != length) {
@@ -37,20 +69,7 @@ impl Signals {
         }
         let (left, right) = (&prompt[0], &prompt[channels - 1]);
         let mix = |sign: f32| left.iter().zip(right).map(|(l, r)| (l + sign * r) * 0.5).collect::<Vec<f32>>();
-        let mut signals = Self { mid: mix(1.0), side: if stereo { mix(-1.0) } else { Vec::new() } };
-        // What both channels hold together: of a mono pack the mix.
-        let level = rms(&signals.mid).hypot(rms(&signals.side));
-        if level < 1e-5 {
-            return Err(Error::Request("nothing to continue: the prompt is silent".into()));
-        }
-        let limit = 100.0; // ±40 dB, as the pack format says
-        let gain = (10.0_f32.powf(level_dbfs / 20.0) / level).clamp(1.0 / limit, limit);
-        for x in signals.mid.iter_mut().chain(&mut signals.side) {
-            *x *= gain;
-        }
-        let share = |c: &[f32]| (rms(c) / level).clamp(0.0, 4.0);
-        let balance = if stereo { [1.0; 2] } else { [share(left), share(right)] };
-        Ok((signals, Level { gain, balance }))
+        Ok(Self { mid: mix(1.0), side: if stereo { mix(-1.0) } else { Vec::new() } })
     }
 
     /// Length in samples.

@@ -6,6 +6,7 @@ use common::{assert_side_by_side_is_alone, chords, load, play_on, rms, tiny_pack
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
 use segue_engine::models::{LoadRequest, Models};
+use segue_engine::prompt::{OpenPrompt, Phase};
 use segue_engine::take::TakeId;
 use segue_engine::take_decoder::TakeDecoder;
 use std::sync::Arc;
@@ -92,6 +93,51 @@ fn a_takes_prompt_can_be_continued_again_from_its_tokens() {
         samples += chunk[0].len();
     }
     assert_eq!(samples, 72_000, "the prompt can be heard again too");
+}
+
+#[test]
+fn a_prompt_taken_in_while_it_is_played_is_continued_as_one_taken_in_at_once() {
+    let models = load(tiny_pack());
+    let cut = |planes: &[Vec<f32>], range: std::ops::Range<usize>| -> Vec<Vec<f32>> {
+        planes.iter().map(|plane| plane[range.clone()].to_vec()).collect()
+    };
+    let prompt = chords(24_000, 2.4);
+    let (beginning, samples) = (cut(&prompt, 0..30_000), prompt[0].len());
+    let mut at_once = OpenPrompt::new(Arc::clone(&models), &beginning).unwrap().close(&prompt, 5).unwrap();
+    let expected = play_on(&mut at_once, &LIVELY, 24_000, 2.0);
+    // Behind for a while, then ready and on by odd amounts, closed with more or with nothing.
+    for last in [samples, samples - 1, samples - 3_001] {
+        let mut open = OpenPrompt::new(Arc::clone(&models), &beginning).unwrap();
+        let mut from = 0;
+        for (to, phase) in
+            [(20_000, Phase::Behind), (30_000, Phase::Behind), (30_001, Phase::Ready), (41_777, Phase::Ready)]
+                .into_iter()
+                .chain([(last, Phase::Ready)])
+        {
+            open.take_in(&cut(&prompt, from..to), phase).unwrap();
+            assert_eq!(open.samples(), to);
+            from = to;
+        }
+        let mut on_the_way = open.close(&cut(&prompt, from..samples), 5).unwrap();
+        let heard = play_on(&mut on_the_way, &LIVELY, 24_000, 2.0);
+        assert_eq!(on_the_way.stage_tokens(), at_once.stage_tokens(), "last {last}");
+        let error: Vec<f32> = heard[0].iter().zip(&expected[0]).map(|(a, b)| a - b).collect();
+        assert!(rms(&error) < rms(&expected[0]) * 1e-4, "-80 dB");
+        let take = |continuation: &Continuation| {
+            let take = continuation.take(TakeId(1), String::new(), &LIVELY);
+            (take.acoustic, take.semantic, take.prompt_samples)
+        };
+        assert_eq!(take(&on_the_way), take(&at_once));
+    }
+    // Longer than the caches hold.
+    let long = chords(24_000, 7.0);
+    let mut open = OpenPrompt::new(Arc::clone(&models), &cut(&long, 0..48_000)).unwrap();
+    for from in (0..120_000).step_by(4_000) {
+        open.take_in(&cut(&long, from..from + 4_000), Phase::Ready).unwrap();
+    }
+    let mut continuation = open.close(&cut(&long, 120_000..168_000), 1).unwrap();
+    let audio = play_on(&mut continuation, &LIVELY, 24_000, 3.0);
+    assert!(rms(&audio[0]) > 1e-4 && audio[0].iter().all(|x| x.is_finite()));
 }
 
 #[test]

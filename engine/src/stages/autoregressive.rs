@@ -38,14 +38,14 @@ pub(super) struct Autoregressive {
 }
 
 impl Autoregressive {
-    pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Self> {
+    pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>) -> Result<Self> {
         let model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window(&spec), 1)?;
         let own = manifest.hop(spec.writes).unwrap_or(1);
         let (other, unknown) = match &spec.condition {
             Some(c) => (manifest.hop(c.stream).unwrap_or(1), manifest.cardinality(c.stream) as i64),
             None => (1, 0),
         };
-        let noise = vec![Noise::new(seed, place, spec.codebooks * spec.candidates)];
+        let noise = vec![Noise::new(0, place, spec.codebooks * spec.candidates)];
         Ok(Self { spec, place, graph, noise, model, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
     }
 
@@ -96,6 +96,15 @@ impl Autoregressive {
         }
     }
 
+    /// The frame from which on more of the stream that conditions it would change what it sees.
+    fn sure(&self, streams: &Streams) -> usize {
+        let Some(condition) = &self.spec.condition else { return usize::MAX };
+        let furthest = condition.offsets.iter().max().copied().unwrap_or(0);
+        let known = streams.of(condition.stream).frames() as isize - furthest;
+        // Frame t looks at t·hop / other's hop.
+        usize::try_from(known).unwrap_or(0) * self.hops.1 / self.hops.0.max(1)
+    }
+
     /// Leaves the cache such that one more position samples frame `next`.
     fn refill(&mut self, lanes: &[Streams], next: usize, keep: usize) -> Result<()> {
         self.base = next - keep.min(next);
@@ -134,13 +143,26 @@ impl Autoregressive {
 }
 
 impl Stage for Autoregressive {
-    fn prefill(&mut self, streams: &Streams, end: usize) -> Result<()> {
+    fn prefill(&mut self, streams: &Streams, end: usize, closed: bool) -> Result<()> {
+        let end = if closed { end } else { end.min(self.sure(streams)).max(self.next) };
+        self.draw(Draw::new(0.0, 1.0), 0);
+        let lanes = std::slice::from_ref(streams);
+        // One position less than fits, so that the first step still has room.
+        if self.model.filled() > 0 && end - self.base < self.spec.context {
+            if end > self.next {
+                self.run(lanes, self.next, end)?;
+            }
+        } else {
+            let keep = if end < self.spec.context { end } else { self.spec.context / 2 };
+            self.refill(lanes, end, keep)?;
+        }
         self.next = end;
         self.first = end;
-        self.draw(Draw::new(0.0, 1.0), 0);
-        // One position less than fits, so that the first step still has room.
-        let keep = if end < self.spec.context { end } else { self.spec.context / 2 };
-        self.refill(std::slice::from_ref(streams), end, keep)
+        Ok(())
+    }
+
+    fn reseed(&mut self, seed: u64) {
+        self.noise = vec![Noise::new(seed, self.place, self.spec.codebooks * self.spec.candidates)];
     }
 
     fn reach(&self, end: usize) -> usize {

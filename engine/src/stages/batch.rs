@@ -67,9 +67,13 @@ struct Lane {
 }
 
 impl Stage for Lane {
-    fn prefill(&mut self, _streams: &Streams, _end: usize) -> Result<()> {
+    fn prefill(&mut self, _streams: &Streams, _end: usize, _closed: bool) -> Result<()> {
         // The lanes were cut from a stage that had taken the prompt in.
         Ok(())
+    }
+
+    fn reseed(&mut self, _seed: u64) {
+        // Each lane got its own when it was cut.
     }
 
     fn reach(&self, end: usize) -> usize {
@@ -109,9 +113,8 @@ pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result
     for (place, graph) in models.stages.iter().enumerate().take(count) {
         let spec = manifest.stages[place].clone();
         let own = streams.of(spec.writes).frames();
-        // The seed does not matter to it: its lanes have their own.
-        let mut prompt = Autoregressive::new(manifest, spec, place, Arc::clone(graph), 0)?;
-        prompt.prefill(streams, own)?;
+        let mut prompt = Autoregressive::new(manifest, spec, place, Arc::clone(graph))?;
+        prompt.prefill(streams, own, true)?;
         prompts.push(prompt);
     }
     let mut groups = Vec::new();

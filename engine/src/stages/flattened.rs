@@ -21,6 +21,8 @@ pub(super) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
 #[derive(Debug)]
 pub(super) struct Flattened {
     spec: Spec,
+    /// Where the stage is in the pack.
+    place: usize,
     graph: Arc<Graph>,
     noise: Noise,
     model: Cached,
@@ -39,16 +41,29 @@ pub(super) struct Flattened {
 }
 
 impl Flattened {
-    pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Self> {
+    pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>) -> Result<Self> {
         let model = Cached::new(&spec, Arc::clone(&graph), 1, None, 1)?;
         let own = manifest.hop(spec.writes).unwrap_or(1);
         let (other, unknown) = match &spec.condition {
             Some(c) => (manifest.hop(c.stream).unwrap_or(1), manifest.cardinality(c.stream) as i64),
             None => (1, 0),
         };
-        let noise = Noise::new(seed, place, spec.codebooks * spec.candidates);
+        let noise = Noise::new(0, place, spec.codebooks * spec.candidates);
         let prefix = manifest.prefix(&spec);
-        Ok(Self { spec, graph, noise, model, hops: (own, other), prefix, unknown, base: 0, last: 0, next: 0, first: 0 })
+        Ok(Self {
+            spec,
+            place,
+            graph,
+            noise,
+            model,
+            hops: (own, other),
+            prefix,
+            unknown,
+            base: 0,
+            last: 0,
+            next: 0,
+            first: 0,
+        })
     }
 
     /// The id of the begin of stream.
@@ -94,7 +109,11 @@ impl Flattened {
 }
 
 impl Stage for Flattened {
-    fn prefill(&mut self, _streams: &Streams, end: usize) -> Result<()> {
+    fn reseed(&mut self, seed: u64) {
+        self.noise = Noise::new(seed, self.place, self.spec.codebooks * self.spec.candidates);
+    }
+
+    fn prefill(&mut self, _streams: &Streams, end: usize, _closed: bool) -> Result<()> {
         self.next = end;
         self.first = end;
         // The row is filled when it is known what conditions all of its window.

@@ -9,6 +9,7 @@ mod parallel;
 
 use crate::error::Result;
 use crate::graph::Graph;
+use crate::models::Models;
 use crate::pack::manifest::{Manifest, Stage as Spec, StageKind, StreamId};
 use crate::sampler::Sampling;
 use crate::take::Tokens;
@@ -50,8 +51,13 @@ impl Streams {
 
 /// One running stage. Implementations hold their caches; the weights are shared.
 pub(crate) trait Stage: std::fmt::Debug + Send {
-    /// Takes in the prompt: frames `0..end` of its own books and all of what conditions it are in `streams`.
-    fn prefill(&mut self, streams: &Streams, end: usize) -> Result<()>;
+    /// Takes in the prompt: frames `0..end` of its own books and all of what conditions it are in `streams`. The prompt may go
+    /// on: then it is called again with a later end, and once more with `closed`. Until then a stage may leave what does not
+    /// pay or is not sure yet.
+    fn prefill(&mut self, streams: &Streams, end: usize, closed: bool) -> Result<()>;
+
+    /// The noise of everything it will make; before it has made anything.
+    fn reseed(&mut self, seed: u64);
 
     /// How many frames of the stream that conditions it there should be when it makes its frames up to `end`: with fewer it
     /// is told that they are not known. 0 if there is none, or if it is the stream it writes itself.
@@ -74,13 +80,31 @@ pub(crate) struct Running {
     pub(crate) busy: Duration,
 }
 
-/// Makes the stage at `place` of the pack ready to run.
-pub(crate) fn start(manifest: &Manifest, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Box<dyn Stage>> {
+impl Running {
+    /// The stage at `place` of the pack, of which nothing is made yet.
+    pub(crate) fn start(models: &Models, place: usize) -> Result<Self> {
+        let manifest = models.manifest();
+        let stage = start(manifest, place, Arc::clone(&models.stages[place]))?;
+        let spec = manifest.stages[place].clone();
+        Ok(Self { spec, stage, prompt_frames: 0, frames: 0, busy: Duration::ZERO })
+    }
+
+    /// [`Stage::prefill`] with all there is of its own stream.
+    pub(crate) fn prefill(&mut self, streams: &Streams, closed: bool) -> Result<()> {
+        let own = streams.of(self.spec.writes).frames();
+        self.stage.prefill(streams, own, closed)?;
+        (self.prompt_frames, self.frames) = (own, own);
+        Ok(())
+    }
+}
+
+/// Makes the stage at `place` of the pack ready to run; see [`Stage::reseed`].
+fn start(manifest: &Manifest, place: usize, graph: Arc<Graph>) -> Result<Box<dyn Stage>> {
     let spec = manifest.stages[place].clone();
     Ok(match spec.kind {
-        StageKind::Autoregressive => Box::new(autoregressive::Autoregressive::new(manifest, spec, place, graph, seed)?),
-        StageKind::Flattened => Box::new(flattened::Flattened::new(manifest, spec, place, graph, seed)?),
-        StageKind::Parallel => Box::new(parallel::Parallel::new(spec, place, graph, seed)?),
+        StageKind::Autoregressive => Box::new(autoregressive::Autoregressive::new(manifest, spec, place, graph)?),
+        StageKind::Flattened => Box::new(flattened::Flattened::new(manifest, spec, place, graph)?),
+        StageKind::Parallel => Box::new(parallel::Parallel::new(spec, place, graph)?),
     })
 }
 

@@ -22,6 +22,8 @@ pub(super) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
 #[derive(Debug)]
 pub(super) struct Parallel {
     spec: Spec,
+    /// Where the stage is in the pack.
+    place: usize,
     stream: StateStream,
     noise: Noise,
     next: usize,
@@ -29,9 +31,9 @@ pub(super) struct Parallel {
 }
 
 impl Parallel {
-    pub(super) fn new(spec: Spec, place: usize, graph: Arc<Graph>, seed: u64) -> Result<Self> {
-        let noise = Noise::new(seed, place, spec.codebooks * spec.candidates);
-        Ok(Self { spec, stream: StateStream::new(graph)?, noise, next: 0, first: 0 })
+    pub(super) fn new(spec: Spec, place: usize, graph: Arc<Graph>) -> Result<Self> {
+        let noise = Noise::new(0, place, spec.codebooks * spec.candidates);
+        Ok(Self { spec, place, stream: StateStream::new(graph)?, noise, next: 0, first: 0 })
     }
 
     fn run(&mut self, streams: &Streams, from: usize, to: usize, draw: Draw) -> Result<Vec<i64>> {
@@ -60,9 +62,17 @@ impl Parallel {
 }
 
 impl Stage for Parallel {
-    fn prefill(&mut self, streams: &Streams, end: usize) -> Result<()> {
+    fn reseed(&mut self, seed: u64) {
+        self.noise = Noise::new(seed, self.place, self.spec.codebooks * self.spec.candidates);
+    }
+
+    fn prefill(&mut self, streams: &Streams, end: usize, closed: bool) -> Result<()> {
         self.next = end;
         self.first = end;
+        if !closed {
+            // It remembers so little that it can wait.
+            return Ok(());
+        }
         // Only the states matter, and they reach back no further than this.
         let from = end.saturating_sub(self.stream.memory());
         if from < end {
