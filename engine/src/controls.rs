@@ -58,6 +58,8 @@ pub struct Controls {
     pub top_p: AtomicF32,
     /// 0–9999; 0 draws a new one for each take.
     pub seed: AtomicU32,
+    /// Share of a core that the prompt may take before it is asked for, 0–1; 0 takes it in at the trigger.
+    pub ahead: AtomicF32,
     /// Prompt length in seconds, 1–10.
     pub prompt_seconds: AtomicF32,
     /// Prompt length in bars of the host's transport (1, 2, 4, 8); 0, or a host that does not tell tempo and position:
@@ -87,6 +89,7 @@ impl Default for Controls {
             temperature: Sampling::DEFAULT.temperatures.map(AtomicF32::new),
             top_p: AtomicF32::new(Sampling::DEFAULT.top_p),
             seed: AtomicU32::new(0),
+            ahead: AtomicF32::new(0.25),
             prompt_seconds: AtomicF32::new(4.0),
             prompt_bars: AtomicU32::new(0),
             snap_to_beat: AtomicBool::new(false),

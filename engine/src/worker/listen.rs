@@ -1,5 +1,6 @@
 //! From a trigger to a continuation: what the prompt is, whether there is anything in it, and the prefill.
 
+use super::ahead::Caught;
 use super::performance::{Drawn, DrawnSpectrum, Opening, Performance, Role};
 use super::player::Entry;
 use super::run::{Job, Worker};
@@ -151,13 +152,16 @@ impl Worker {
         let history = live.capture.history();
         let waiting_ms = (history.end() - now) as f64 / f64::from(live.sample_rate) * 1e3;
         let seen = (Instant::now(), waiting_ms);
-        let have = (frames as usize).min(history.available(end));
+        let asked = (frames as usize).min(history.available(end));
+        let caught = self.catch_ahead(end, frames);
+        let Some(live) = &mut self.live else { return };
+        let history = live.capture.history();
+        // A hot prompt begins where it was begun.
+        let have = caught.as_ref().map_or(asked, |caught| (end - caught.start) as usize);
         let prompt = history.slice(end, have).filter(|p| p[0].len() >= live.sample_rate as usize);
         let refusal = match &prompt {
             None => Some("Nothing to continue yet: play for at least a second."),
-            Some(prompt) if prompt.iter().all(|channel| rms(channel) < SILENCE_RMS) => {
-                Some("Nothing to continue: the input was silent.")
-            }
+            Some(prompt) if is_silent(prompt) => Some("Nothing to continue: the input was silent."),
             Some(_) => None,
         };
         if let Some(refusal) = refusal {
@@ -171,7 +175,7 @@ impl Worker {
         let (Some(prompt), Some(pack)) = (prompt, &self.pack) else { return };
         let resampled = crate::resample::resample(&prompt, live.sample_rate, pack.sample_rate);
         let alone = role.duet;
-        let begun = resampled.and_then(|prompt| self.perform_audio(prompt, role, seen));
+        let begun = resampled.and_then(|prompt| self.perform_audio(prompt, caught, role, seen));
         match begun {
             // A duet's pianist will have played something else before the others are made.
             Ok(()) if alone => {}
@@ -185,15 +189,24 @@ impl Worker {
         }
     }
 
-    /// Continues audio at the pack's rate.
-    pub(super) fn perform_audio(&mut self, prompt: Vec<Vec<f32>>, role: Role, seen: (Instant, f64)) -> Result<()> {
+    /// Continues audio at the pack's rate, which may have been `caught` before.
+    fn perform_audio(
+        &mut self,
+        prompt: Vec<Vec<f32>>,
+        caught: Option<Caught>,
+        role: Role,
+        seen: (Instant, f64),
+    ) -> Result<()> {
         let Some(pack) = &self.pack else { return Ok(()) };
         let waveform = crate::waveform::picture(&prompt);
         let mut spectrum = SpectrumBuilder::new(pack.sample_rate, prompt.first().map_or(0, Vec::len));
         spectrum.push(&prompt);
         let id = self.takes.next_id();
         let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Pushed(Box::new(spectrum)), sketch: false };
-        self.perform(id, &Prompt::Audio(prompt), drawn, role, seen)
+        match caught {
+            Some(caught) => self.perform_music(id, prompt[0].len(), drawn, role, seen, |_, seed| caught.close(seed)),
+            None => self.perform(id, &Prompt::Audio(prompt), drawn, role, seen),
+        }
     }
 
     /// Prefills and leaves the rest to the turns to come.
@@ -304,6 +317,11 @@ impl Worker {
 /// The host's rate in Hz; 1 while there is none.
 fn live_rate(worker: &Worker) -> u32 {
     worker.live.as_ref().map_or(1, |live| live.sample_rate)
+}
+
+/// Whether there is nothing to continue.
+pub(super) fn is_silent(prompt: &[Vec<f32>]) -> bool {
+    prompt.iter().all(|channel| rms(channel) < SILENCE_RMS)
 }
 
 fn rms(samples: &[f32]) -> f32 {

@@ -6,6 +6,7 @@
 //! it, and is joined when the engine is dropped, in the middle of a generation too: it looks at its stop flag between
 //! any two steps.
 
+mod ahead;
 mod commands;
 mod duet;
 mod edits;

@@ -1,6 +1,7 @@
 //! The worker's loop: one turn takes in what has been played, answers commands, advances what is under way by one
 //! step, and feeds playback.
 
+use super::ahead::HotPrompt;
 use super::edits::Edits;
 use super::orders::Order;
 use super::performance::{Finished, Performance};
@@ -59,6 +60,8 @@ pub(super) struct Worker {
     /// The latest take that a duet made.
     pub(super) duet_take: Option<TakeId>,
     pub(super) timeline: Timeline,
+    /// What a trigger would continue, as far as it has been taken in.
+    pub(super) hot: HotPrompt,
     /// The built-in prompt at the host's rate, while it is heard.
     pub(super) prompt_audio: Option<Audio>,
     pub(super) exports: Vec<(TakeId, ExportRequest)>,
@@ -89,6 +92,7 @@ pub(super) fn run(shared: Threads, source: Box<dyn Source>) {
         edits: Edits::default(),
         duet_take: None,
         timeline: Timeline::default(),
+        hot: HotPrompt::default(),
         prompt_audio: None,
         exports: Vec::new(),
         exported: Vec::new(),
@@ -160,6 +164,9 @@ impl Worker {
             busy |= self.advance();
             busy |= self.decode();
             self.play();
+            if !busy {
+                self.run_ahead();
+            }
         }
         self.publish_sometimes();
         busy
@@ -172,6 +179,7 @@ impl Worker {
         self.player = Player::default();
         self.prompt_audio = None;
         self.timeline = Timeline::default();
+        self.hot.clear();
         self.dirty = true;
         let rate = self.live.take().map(|live| live.sample_rate);
         if let Lifecycle::Activate(live) = event {
@@ -197,6 +205,7 @@ impl Worker {
         self.dirty = true;
         match self.source.load(&self.load) {
             Ok(pack) => {
+                self.hot.clear();
                 self.pack = Some(pack);
                 self.problem = None;
                 self.takes.reload(&*self.source);

@@ -3,6 +3,7 @@
 use crate::continuation::{Continuation, Sampling};
 use crate::error::{Error, Result};
 use crate::models::{LoadRequest, Models};
+use crate::prompt::{OpenPrompt, Phase};
 use crate::status::PackSummary;
 use crate::take::{Take, TakeId};
 use crate::take_decoder::TakeDecoder;
@@ -16,6 +17,8 @@ pub(super) trait Source {
     fn made(&self, take: &Take) -> bool;
     /// Takes in a prompt.
     fn begin(&mut self, prompt: &Prompt, seed: u64) -> Result<Box<dyn Music>>;
+    /// A prompt that goes on while it is taken in; its beginning, at any rate, tells its level.
+    fn open(&mut self, beginning: &[Vec<f32>]) -> Result<Box<dyn Ahead>>;
     /// Takes in a take's prompt for as many of these seeds as go together, at least the first: to be played one after the
     /// other, each to its end.
     fn begin_together(&mut self, take: &Take, seeds: &[u64]) -> Result<Vec<Box<dyn Music>>>;
@@ -64,6 +67,14 @@ pub(super) trait Music {
     fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take;
 }
 
+/// A prompt being taken in while it is played.
+pub(super) trait Ahead {
+    /// What comes next, planar at the pack's rate.
+    fn take_in(&mut self, audio: &[Vec<f32>], phase: Phase) -> Result<()>;
+    /// The last of it.
+    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>>;
+}
+
 /// A take being decoded.
 pub(super) trait Decode {
     /// A little more, planar stereo at the pack's rate; `None` at the end.
@@ -99,6 +110,9 @@ impl Source for ModelSource {
             Prompt::Further(take) => Continuation::prefill_further(self.models()?, take, seed)?,
         }))
     }
+    fn open(&mut self, beginning: &[Vec<f32>]) -> Result<Box<dyn Ahead>> {
+        Ok(Box::new(OpenPrompt::new(self.models()?, beginning)?))
+    }
     fn begin_together(&mut self, take: &Take, seeds: &[u64]) -> Result<Vec<Box<dyn Music>>> {
         let together = Continuation::prefill_together(&self.models()?, take, seeds)?;
         Ok(together.into_iter().map(|one| Box::new(one) as Box<dyn Music>).collect())
@@ -122,6 +136,15 @@ impl Music for Continuation {
     }
     fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
         self.take(id, name, sampling)
+    }
+}
+
+impl Ahead for OpenPrompt {
+    fn take_in(&mut self, audio: &[Vec<f32>], phase: Phase) -> Result<()> {
+        self.take_in(audio, phase)
+    }
+    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
+        Ok(Box::new((*self).close(audio, seed)?))
     }
 }
 

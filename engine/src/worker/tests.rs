@@ -1,9 +1,10 @@
-use super::source::{Decode, Music, Part, Prompt};
+use super::source::{Ahead, Decode, Music, Part, Prompt};
 use super::*;
 use crate::command::{ExportContent, ExportFormat, ExportRequest};
 use crate::continuation::Sampling;
 use crate::error::{Error, Result};
 use crate::playback::Mix;
+use crate::prompt::Phase;
 use crate::status::PackSummary;
 use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::transport::Transport;
@@ -12,6 +13,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+mod ahead;
 mod duet;
 mod takes;
 mod time;
@@ -38,6 +40,14 @@ struct Fake {
     steps: Arc<AtomicU32>,
     /// Seeds that were asked for at once.
     together: Arc<Mutex<Vec<usize>>>,
+    /// Prompts that were begun before they were asked for.
+    opened: Arc<AtomicU32>,
+    /// Samples of the one that a trigger would continue.
+    taken: Arc<AtomicU32>,
+    /// Samples that were there at the trigger, and that were still to be taken in.
+    caught: Arc<Mutex<Vec<(usize, usize)>>>,
+    /// Takes in nothing before it is asked to.
+    deaf: bool,
 }
 
 impl Default for Fake {
@@ -49,6 +59,10 @@ impl Default for Fake {
             missing: Arc::default(),
             steps: Arc::default(),
             together: Arc::default(),
+            opened: Arc::default(),
+            taken: Arc::default(),
+            caught: Arc::default(),
+            deaf: false,
         }
     }
 }
@@ -60,6 +74,11 @@ struct FakeMusic {
     made: usize,
     step: usize,
     seed: u64,
+}
+
+struct FakeAhead {
+    fake: Fake,
+    samples: usize,
 }
 
 struct FakeDecode {
@@ -106,6 +125,14 @@ impl Source for Fake {
         };
         Ok(Box::new(FakeMusic { fake: self.clone(), prompt, made: 0, step: 0, seed }))
     }
+    fn open(&mut self, beginning: &[Vec<f32>]) -> Result<Box<dyn Ahead>> {
+        assert!(beginning.len() == 2 && !beginning[0].is_empty());
+        if self.deaf {
+            return Err(Error::Request("not now".into()));
+        }
+        self.opened.fetch_add(1, Relaxed);
+        Ok(Box::new(FakeAhead { fake: self.clone(), samples: 0 }))
+    }
     /// Three at a time.
     fn begin_together(&mut self, take: &Take, seeds: &[u64]) -> Result<Vec<Box<dyn Music>>> {
         self.together.lock().push(seeds.len());
@@ -120,6 +147,20 @@ impl Source for Fake {
             Part::Whole => (0, whole),
         };
         Ok(Box::new(FakeDecode { next, end, seed: take.provenance.seed }))
+    }
+}
+
+impl Ahead for FakeAhead {
+    fn take_in(&mut self, audio: &[Vec<f32>], phase: Phase) -> Result<()> {
+        self.samples += audio[0].len();
+        if phase == Phase::Ready {
+            self.fake.taken.store(self.samples as u32, Relaxed);
+        }
+        Ok(())
+    }
+    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
+        self.fake.caught.lock().push((self.samples, audio[0].len()));
+        Ok(Box::new(FakeMusic { fake: self.fake, prompt: 0, made: 0, step: 0, seed }))
     }
 }
 
