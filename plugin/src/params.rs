@@ -94,6 +94,8 @@ pub struct SegueParams {
     pub duet: BoolParam,
     /// Seconds of silence that are a pause, 0.3–5.
     pub duet_pause: FloatParam,
+    /// Per cent of a core; see [`Controls::ahead`].
+    pub ahead: IntParam,
 
     /// What a project file keeps beside the parameters.
     pub project: Project,
@@ -184,7 +186,7 @@ impl std::fmt::Debug for SegueParams {
 impl SegueParams {
     /// Every parameter, in the order in which hosts list them.
     #[must_use]
-    pub fn table(&self) -> [Row<'_>; 21] {
+    pub fn table(&self) -> [Row<'_>; 22] {
         let row = |id, group, param, about| Row { id, group, param, about };
         [
             row("capture", "Capture", &self.capture, "trigger: continue what was just played, from this very sample"),
@@ -208,6 +210,7 @@ impl SegueParams {
             row("duck", "Playback", &self.duck, "the input makes way for the continuation"),
             row("duet", "Duet", &self.duet, "plays on by itself when you pause, and listens when you play"),
             row("duet_pause", "Duet", &self.duet_pause, "how long a pause is"),
+            row("ahead", "Capture", &self.ahead, "share of a core that what you play may take before you ask"),
         ]
     }
 
@@ -246,6 +249,7 @@ impl SegueParams {
             duck: switch("Mute input while playing", false),
             duet: switch("Duet", false),
             duet_pause: float("Duet pause", 1.5, 0.3, 5.0).words(text::SECONDS),
+            ahead: int("Listen ahead", 25, 0, 50).words(text::SHARE).non_automatable(),
             project: Project::new(shelf),
             window: RwLock::default(),
             presses,
@@ -280,6 +284,7 @@ impl SegueParams {
         controls.top_p.set(self.top_p.value());
         controls.seed.store(self.seed.value().unsigned_abs(), Relaxed);
         controls.prompt_seconds.set(self.prompt.value());
+        controls.ahead.set(self.ahead.value() as f32 / 100.0);
         controls.prompt_bars.store(self.bars(), Relaxed);
         controls.snap_to_beat.store(self.snap.value(), Relaxed);
         controls.variations.store(self.variations.value().unsigned_abs(), Relaxed);

@@ -40,6 +40,7 @@ fn ids_are_for_ever() {
         "duck",
         "duet",
         "duet_pause",
+        "ahead",
     ];
     assert_eq!(ids, HashSet::from(expected));
 }
@@ -60,7 +61,7 @@ fn a_host_gets_the_whole_table_in_groups() {
 fn all_but_the_setup_can_be_automated() {
     let params = table();
     let fixed: Vec<&str> = params.table().iter().filter(|row| !row.param.automatable()).map(|row| row.id).collect();
-    assert_eq!(fixed, ["trigger_note"]);
+    assert_eq!(fixed, ["trigger_note", "ahead"]);
 }
 
 #[test]
@@ -109,6 +110,9 @@ fn what_can_be_off_or_endless_says_so() {
     }
     for (words, seed) in [("new", 0), ("Off", 0), ("none", 0), ("42", 42), ("#42", 42), ("42.0", 42), ("99999", 9999)] {
         assert_eq!(typed(&p.seed, words), Some(seed), "{words}");
+    }
+    for (words, percent) in [("off", 0), ("0", 0), ("25", 25), ("30 %", 30), ("50%", 50)] {
+        assert_eq!(typed(&p.ahead, words), Some(percent), "{words}");
     }
     for (words, takes) in [("4", 4), ("4 takes", 4), ("1 take", 1), ("x3", 3), ("off", 1), ("20", 8)] {
         assert_eq!(typed(&p.variations, words), Some(takes), "{words}");

@@ -99,6 +99,15 @@ pub(super) const SEED: Text<i32> = Text {
     },
 };
 
+/// A share in per cent, or off.
+pub(super) const SHARE: Text<i32> = Text {
+    show: |percent| if percent == 0 { "off".into() } else { format!("{percent} %") },
+    read: |typed| match typed {
+        "off" | "none" => Some(0),
+        other => whole(other.trim_end_matches('%')).filter(|percent| (0..=100).contains(percent)),
+    },
+};
+
 /// A MIDI key by number or name; 60 is C4.
 pub(super) const NOTE: Text<i32> = Text { show: show_note, read: note };
 
