@@ -35,14 +35,14 @@ def package_version(name: str) -> str:
         return "absent"
 
 
-def machine(tools: tuple[str, ...] = MEASURED_WITH) -> str:
-    """The processor, and what is measured with."""
+def machine(tools: tuple[str, ...] = MEASURED_WITH, threads: str = "one thread") -> str:
+    """The processor, how much of it, and what is measured with."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = re.search(r"model name\s*: (.*)", info)
     name = model.group(1) if model else platform.processor() or platform.machine()
     amx = ", AMX" if "amx_tile" in info else ""
     used = ", ".join(f"{tool} {package_version(tool)}" for tool in tools)
-    return f"{name}, {os.cpu_count()} cores{amx}, one thread; {used}"
+    return f"{name}, {os.cpu_count()} cores{amx}, {threads}; {used}"
 
 
 def merged(text: str, title: str, introduction: str, name: str, new: str) -> str:
