@@ -1,18 +1,19 @@
 //! From a trigger to a continuation: what the prompt is, whether there is anything in it, and the prefill.
 
 use super::ahead::Caught;
-use super::performance::{Drawn, DrawnSpectrum, Opening, Performance, Role};
+use super::performance::{Drawn, Opening, Performance, Role};
 use super::player::Entry;
 use super::run::{Job, Worker};
 use super::schedule::Place;
 use super::source::{Music, Prompt};
+use super::takes::host_frames;
+use crate::both::both;
 use crate::capture::Event;
 use crate::continuation::Sampling;
 use crate::controls::{CaptureMode, StartMode};
 use crate::duet::Pause;
 use crate::error::Result;
 use crate::playback::Start;
-use crate::spectrum::SpectrumBuilder;
 use crate::status::Activity;
 use crate::take::TakeId;
 use crate::transport::{Grid, Transport};
@@ -172,11 +173,9 @@ impl Worker {
         if let Place::InTime { origin, .. } = role.place {
             live.playback.set_due_from(origin);
         }
-        let (Some(prompt), Some(pack)) = (prompt, &self.pack) else { return };
-        let resampled = crate::resample::resample(&prompt, live.sample_rate, pack.sample_rate);
+        let Some(prompt) = prompt else { return };
         let alone = role.duet;
-        let begun = resampled.and_then(|prompt| self.perform_audio(prompt, caught, role, seen));
-        match begun {
+        match self.perform_audio(&prompt, caught, role, seen) {
             // A duet's pianist will have played something else before the others are made.
             Ok(()) if alone => {}
             Ok(()) => self.order_variations(),
@@ -189,24 +188,31 @@ impl Worker {
         }
     }
 
-    /// Continues audio at the pack's rate, which may have been `caught` before.
+    /// Continues audio at the host's rate, which may have been `caught` before. It is drawn meanwhile.
     fn perform_audio(
         &mut self,
-        prompt: Vec<Vec<f32>>,
+        prompt: &[Vec<f32>; 2],
         caught: Option<Caught>,
         role: Role,
         seen: (Instant, f64),
     ) -> Result<()> {
-        let Some(pack) = &self.pack else { return Ok(()) };
-        let waveform = crate::waveform::picture(&prompt);
-        let mut spectrum = SpectrumBuilder::new(pack.sample_rate, prompt.first().map_or(0, Vec::len));
-        spectrum.push(&prompt);
+        let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
+        let (from, to) = (live.sample_rate, pack.sample_rate);
+        let at_pack = || crate::resample::resample(prompt, from, to);
+        let begin = |worker: &mut Self, seed| {
+            let (drawn, music) = match caught {
+                Some(caught) => both(|| at_pack().map(|prompt| Drawn::of(&prompt, to)), || caught.close(seed)),
+                None => {
+                    worker.publish(Some(Activity::Prefilling));
+                    let prompt = at_pack()?;
+                    let heard = Prompt::Audio(prompt.clone());
+                    both(|| Ok(Drawn::of(&prompt, to)), || worker.source.begin(&heard, seed))
+                }
+            };
+            Ok((music?, drawn?))
+        };
         let id = self.takes.next_id();
-        let drawn = Drawn { waveform, spectrum: DrawnSpectrum::Pushed(Box::new(spectrum)), sketch: false };
-        match caught {
-            Some(caught) => self.perform_music(id, prompt[0].len(), drawn, role, seen, |_, seed| caught.close(seed)),
-            None => self.perform(id, &Prompt::Audio(prompt), drawn, role, seen),
-        }
+        self.perform_music(id, host_frames(prompt[0].len(), from, to), role, seen, begin)
     }
 
     /// Prefills and leaves the rest to the turns to come.
@@ -220,9 +226,9 @@ impl Worker {
     ) -> Result<()> {
         let begin = |worker: &mut Self, seed| {
             worker.publish(Some(Activity::Prefilling));
-            worker.source.begin(prompt, seed)
+            Ok((worker.source.begin(prompt, seed)?, drawn))
         };
-        self.perform_music(id, prompt.samples(), drawn, role, seen, begin)
+        self.perform_music(id, prompt.samples(), role, seen, begin)
     }
 
     /// Performs what `begin` makes of the seed, on from a prompt of so many samples at the pack's rate.
@@ -230,10 +236,9 @@ impl Worker {
         &mut self,
         id: TakeId,
         prompt_samples: usize,
-        drawn: Drawn,
         role: Role,
         seen: (Instant, f64),
-        begin: impl FnOnce(&mut Self, u64) -> Result<Box<dyn Music>>,
+        begin: impl FnOnce(&mut Self, u64) -> Result<(Box<dyn Music>, Drawn)>,
     ) -> Result<()> {
         let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
         let controls = &self.shared.config.controls;
@@ -245,7 +250,6 @@ impl Worker {
             id,
             name: format!("Take {}", id.0),
             role,
-            drawn,
             prompt_samples,
             seed,
             pack: format!("{} {}", pack.name, pack.version),
@@ -255,8 +259,8 @@ impl Worker {
             pack_rate: pack.sample_rate,
             seen,
         };
-        let music = begin(self, seed)?;
-        self.job = Job::Performing(Box::new(Performance::new(opening, music)?));
+        let (music, drawn) = begin(self, seed)?;
+        self.job = Job::Performing(Box::new(Performance::new(opening, drawn, music)?));
         self.problem = None;
         self.notice = None;
         self.dirty = true;

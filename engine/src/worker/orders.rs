@@ -12,7 +12,6 @@ use crate::controls::StartMode;
 use crate::error::Result;
 use crate::playback::{Cue, Start};
 use crate::seam::FADE_SECONDS;
-use crate::spectrum::SpectrumBuilder;
 use crate::status::Activity;
 use crate::take::{Take, TakeId};
 use crate::transport::Transport;
@@ -114,7 +113,7 @@ impl Worker {
     fn perform_beside(&mut self, of: &Take, music: Box<dyn Music>, role: Role) -> Result<()> {
         let drawn = Self::drawn_again(self.takes.prompt_picture(of.id));
         let id = self.takes.next_id();
-        self.perform_music(id, of.prompt_samples, drawn, role, (Instant::now(), 0.0), |_, _| Ok(music))
+        self.perform_music(id, of.prompt_samples, role, (Instant::now(), 0.0), |_, _| Ok((music, drawn)))
     }
 
     /// The take's prompt once more.
@@ -292,15 +291,7 @@ impl Worker {
         let prompt = crate::resample::resample(&prompt, recording.sample_rate, pack.sample_rate)?;
         let place = Place::InTime { origin: begin + length as u64, transport: Transport::default() };
         let role = Role { mode: Some(StartMode::AtOnce), ..Role::heard(place, None) };
-        let drawn = {
-            let mut spectrum = SpectrumBuilder::new(pack.sample_rate, prompt[0].len());
-            spectrum.push(&prompt);
-            Drawn {
-                waveform: waveform::picture(&prompt),
-                spectrum: DrawnSpectrum::Pushed(Box::new(spectrum)),
-                sketch: false,
-            }
-        };
+        let drawn = Drawn::of(&prompt, pack.sample_rate);
         self.perform(id, &Prompt::Audio(prompt), drawn, role, (Instant::now(), 0.0))
     }
 

@@ -124,6 +124,14 @@ pub(super) enum DrawnSpectrum {
 }
 
 impl Drawn {
+    /// A prompt at the pack's rate.
+    pub(super) fn of(prompt: &[Vec<f32>], rate: u32) -> Self {
+        let mut spectrum = SpectrumBuilder::new(rate, prompt.first().map_or(0, Vec::len));
+        spectrum.push(prompt);
+        let waveform = crate::waveform::picture(prompt);
+        Self { waveform, spectrum: DrawnSpectrum::Pushed(Box::new(spectrum)), sketch: false }
+    }
+
     /// What goes on being drawn after a prompt of `samples` samples.
     fn open(self, rate: u32, samples: usize, whole: f64) -> (Waveform, SpectrumBuilder, bool) {
         let builder = match self.spectrum {
@@ -145,7 +153,6 @@ pub(super) struct Opening {
     pub(super) id: TakeId,
     pub(super) name: String,
     pub(super) role: Role,
-    pub(super) drawn: Drawn,
     /// Samples of the prompt as it was given.
     pub(super) prompt_samples: usize,
     pub(super) seed: u64,
@@ -159,12 +166,12 @@ pub(super) struct Opening {
 }
 
 impl Performance {
-    pub(super) fn new(opening: Opening, music: Box<dyn Music>) -> Result<Self> {
+    pub(super) fn new(opening: Opening, drawn: Drawn, music: Box<dyn Music>) -> Result<Self> {
         let rate = f64::from(opening.sample_rate);
         let total = opening.length.is_finite().then(|| (f64::from(opening.length.max(0.1)) * rate).round() as u64);
         let prompt = music.take(opening.id, String::new(), &opening.sampling).prompt_samples;
         let whole = prompt as f64 / opening.prompt_samples.max(1) as f64;
-        let (prompt_waveform, spectrum, sketch) = opening.drawn.open(opening.pack_rate, prompt, whole);
+        let (prompt_waveform, spectrum, sketch) = drawn.open(opening.pack_rate, prompt, whole);
         Ok(Self {
             resampler: StreamResampler::new(2, opening.pack_rate, opening.sample_rate)?,
             prompt_seconds: prompt as f64 / f64::from(opening.pack_rate.max(1)),
