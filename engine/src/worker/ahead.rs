@@ -5,7 +5,7 @@
 //! time, and takes over when that is long enough: between the two a prompt is as long as asked for or up to a second more.
 //! All work is cut into pieces that a trigger can wait for.
 
-use super::listen::is_silent;
+use super::listen::{is_silent, rms};
 use super::run::{Job, Worker};
 use super::source::{Ahead, Music};
 use crate::controls::CaptureMode;
@@ -24,6 +24,10 @@ const PIECE: f64 = 0.5;
 const LEAST: f64 = 0.1;
 /// A trigger that comes longer than this after what was taken in last finds nothing of use.
 const STALE: f64 = 1.0;
+/// A prompt is brought to its level by how loud it was when it was begun. Where that is further off than this (2 dB) another
+/// one is begun; a trigger that finds it further off than that (3 dB) takes the prompt in anew.
+const LOUDER: f32 = 1.26;
+const TOO_LOUD: f32 = 1.41;
 /// Work on two threads for a while: counted as so much on one.
 const THREADS: f64 = 2.0;
 
@@ -36,6 +40,16 @@ struct Hot {
     end: u64,
     /// Frames that were asked for.
     frames: u64,
+    /// Root of the mean square when it was begun.
+    loudness: f32,
+}
+
+impl Hot {
+    /// Whether what it has become is so many times louder or softer than it was.
+    fn is_off(&self, loudness: f32, by: f32) -> bool {
+        let ratio = loudness / self.loudness.max(f32::MIN_POSITIVE);
+        !(1.0 / by..=by).contains(&ratio)
+    }
 }
 
 /// The one that a trigger would continue, and the one that will take over.
@@ -124,11 +138,11 @@ impl Worker {
         let (history, rate) = (live.capture.history(), f64::from(live.sample_rate));
         let (end, frames) = (history.end(), self.prompt_frames(history.end()));
         let heard = history.slice(end, (frames as usize).min(history.available(end)));
-        if heard.is_none_or(|heard| heard[0].len() < live.sample_rate as usize || is_silent(&heard)) {
+        let Some(heard) = heard.filter(|heard| heard[0].len() >= live.sample_rate as usize && !is_silent(heard)) else {
             // A trigger would be refused.
             self.hot.clear();
             return Ok(false);
-        }
+        };
         self.hot.ready =
             self.hot.ready.take().filter(|hot| hot.frames == frames && (end - hot.end) as f64 <= STALE * rate);
         let behind = |hot: &Hot| (end - hot.end) as f64 / rate;
@@ -157,25 +171,22 @@ impl Worker {
             return Ok(true);
         }
         match &self.hot.ready {
-            Some(ready) if ready.end - ready.start < frames => Ok(false),
+            Some(ready) if ready.end - ready.start < frames && !ready.is_off(loudness(&heard), LOUDER) => Ok(false),
             ready => {
                 let head_start = if ready.is_some() { (HEAD_START * rate) as u64 } else { 0 };
-                self.begin_ahead(end, frames, head_start)?;
+                self.begin_ahead(&heard, end, frames, head_start)?;
                 Ok(true)
             }
         }
     }
 
-    fn begin_ahead(&mut self, end: u64, frames: u64, head_start: u64) -> Result<()> {
+    /// `heard` is what would be continued now: its level is taken from this; samples come with the pieces.
+    fn begin_ahead(&mut self, heard: &[Vec<f32>; 2], end: u64, frames: u64, head_start: u64) -> Result<()> {
         let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
-        let history = live.capture.history();
-        let have = (frames as usize).min(history.available(end));
-        let Some(beginning) = history.slice(end, have) else { return Ok(()) };
-        // Only its level is taken from this; samples come with the pieces.
-        let prompt = self.source.open(&beginning)?;
-        let start = end - (have as u64).saturating_sub(head_start);
+        let prompt = self.source.open(heard)?;
+        let start = end - (heard[0].len() as u64).saturating_sub(head_start);
         let resampler = StreamResampler::new(2, live.sample_rate, pack.sample_rate)?;
-        self.hot.next = Some(Hot { prompt, resampler, start, end: start, frames });
+        self.hot.next = Some(Hot { prompt, resampler, start, end: start, frames, loudness: loudness(heard) });
         Ok(())
     }
 
@@ -194,6 +205,10 @@ impl Worker {
         let may = self.may_run_ahead();
         let live = self.live.as_ref()?;
         let hot = self.hot.catch(end, frames, live.sample_rate).filter(|_| may)?;
+        let whole = live.capture.history().slice(end, (end - hot.start) as usize)?;
+        if hot.is_off(loudness(&whole), TOO_LOUD) {
+            return None;
+        }
         let Hot { prompt, mut resampler, start, end: taken, .. } = hot;
         let audio = live.capture.history().slice(end, (end - taken) as usize)?;
         let mut rest = resampler.push(&audio).ok()?;
@@ -202,4 +217,9 @@ impl Worker {
         }
         Some(Caught { prompt, rest, start })
     }
+}
+
+/// Of both channels together.
+fn loudness(planes: &[Vec<f32>; 2]) -> f32 {
+    rms(&planes[0]).hypot(rms(&planes[1]))
 }

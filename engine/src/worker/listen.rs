@@ -328,7 +328,7 @@ pub(super) fn is_silent(prompt: &[Vec<f32>]) -> bool {
     prompt.iter().all(|channel| rms(channel) < SILENCE_RMS)
 }
 
-fn rms(samples: &[f32]) -> f32 {
+pub(super) fn rms(samples: &[f32]) -> f32 {
     (samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum::<f64>() / samples.len().max(1) as f64).sqrt() as f32
 }
 

@@ -1,6 +1,7 @@
 //! The hot prompt: what is played is taken in before anybody asks.
 
 use super::*;
+use std::sync::atomic::AtomicU64;
 
 /// The prompt that [`Host::new`] asks for.
 const PROMPT: usize = 2 * PACK_RATE as usize;
@@ -52,6 +53,23 @@ fn a_prompt_that_goes_on_is_replaced_by_a_shorter_one() {
     host.until("the third", |_| fake.opened.load(Relaxed) >= 3);
     play_until_hot(&mut host, &fake);
     assert!((fake.taken.load(Relaxed) as usize) < 4 * PROMPT);
+}
+
+#[test]
+fn what_has_become_much_louder_is_taken_in_anew() {
+    static LOUD_FROM: AtomicU64 = AtomicU64::new(u64::MAX);
+    let fake = Fake::default();
+    let mut host = Host::new(&fake, PACK_RATE, false);
+    host.input = |n| PLAY(n) * if n < LOUD_FROM.load(Relaxed) { 0.02 } else { 0.8 };
+    host.ready();
+    play(&mut host, 3.0);
+    play_until_hot(&mut host, &fake);
+    LOUD_FROM.store(host.ends.capture.clock(), Relaxed);
+    // All at once: the worker has no turn to begin another.
+    host.seconds(0.4);
+    host.trigger(0);
+    host.until("made", |s| s.takes.len() == 1 && s.generating.is_none());
+    assert!(fake.caught.lock().is_empty(), "its level would be wrong");
 }
 
 #[test]
