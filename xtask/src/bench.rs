@@ -4,6 +4,7 @@ mod compare;
 mod engine;
 mod machine;
 mod plugin;
+mod scale;
 
 use crate::engine::Place;
 use crate::error::Result;
@@ -24,6 +25,9 @@ pub struct Args {
     /// Print what has changed since the figures in this file.
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
+    /// Instead, measure how time and memory grow, and write `scale.json` and `scale.png` into this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["json", "compare"])]
+    scale: Option<PathBuf>,
     /// Runs to take medians over.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
@@ -102,6 +106,9 @@ pub struct Figures {
 pub fn run(args: &Args) -> Result<()> {
     args.place.check()?;
     bundle::bundle()?;
+    if let Some(folder) = &args.scale {
+        return scale::run(args, folder);
+    }
     let mut figures = Figures { machine: machine::describe(), runs: args.runs, ..Figures::default() };
     // The plugin first: what it adds to this process's memory is its own.
     plugin::measure(&mut figures, args)?;

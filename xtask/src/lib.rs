@@ -4,6 +4,7 @@
 pub mod audio;
 pub mod bench;
 pub mod bundle;
+pub mod chart;
 pub mod check;
 pub mod demo;
 pub mod engine;

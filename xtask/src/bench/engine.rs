@@ -7,7 +7,7 @@ use crate::report::Stage;
 use crate::{audio, paths, process, runtime};
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::models::Models;
-use segue_engine::take::TakeId;
+use segue_engine::take::{Take, TakeId};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -72,27 +72,29 @@ fn variations(models: &Arc<Models>, prompt: &[Vec<f32>], runs: u32) -> Result<Op
     let sampling = Sampling::DEFAULT;
     let take = Continuation::prefill(Arc::clone(models), prompt, 1)?.take(TakeId(1), String::new(), &sampling);
     let samples = (VARIATION * f64::from(models.sample_rate())) as usize;
-    let time = |wanted: &[u64]| -> Result<f64> {
-        let clock = Instant::now();
-        let mut waiting = wanted;
-        while !waiting.is_empty() {
-            let together = Continuation::prefill_together(models, &take, waiting)?;
-            waiting = &waiting[together.len()..];
-            for mut one in together {
-                while one.samples() < samples {
-                    one.step(&sampling)?;
-                }
-            }
-        }
-        Ok(clock.elapsed().as_secs_f64())
-    };
     let seeds: Vec<u64> = (1..=8).collect();
     let mut ratios = Vec::new();
     for run in 0..runs {
         eprintln!("variations, run {} of {runs}", run + 1);
-        ratios.push(time(&seeds)? / time(&seeds[..1])?);
+        ratios.push(together(models, &take, &seeds, samples)? / together(models, &take, &seeds[..1], samples)?);
     }
     Ok(median(ratios))
+}
+
+/// Seconds that variations of a take with these seeds need, each as many samples long.
+pub(super) fn together(models: &Arc<Models>, take: &Take, seeds: &[u64], samples: usize) -> Result<f64> {
+    let clock = Instant::now();
+    let mut waiting = seeds;
+    while !waiting.is_empty() {
+        let together = Continuation::prefill_together(models, take, waiting)?;
+        waiting = &waiting[together.len()..];
+        for mut one in together {
+            while one.samples() < samples {
+                one.step(&Sampling::DEFAULT)?;
+            }
+        }
+    }
+    Ok(clock.elapsed().as_secs_f64())
 }
 
 /// The speed that a processor without AMX has, where this one has it.
