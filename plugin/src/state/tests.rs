@@ -115,7 +115,7 @@ fn the_oldest_format_still_opens() {
         assert_eq!(take.provenance.temperatures, [1.1, 1.1, 0.6]);
         assert_eq!(take.stars, 0);
     }
-    assert_eq!(state.params.len(), 19, "every parameter but the two buttons has a value");
+    assert_eq!(state.params.len(), 20, "every parameter but the two buttons has a value");
 }
 
 #[test]
