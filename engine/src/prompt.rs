@@ -97,7 +97,7 @@ impl OpenPrompt {
             },
             || encoder.push(&signals, &mut streams.acoustic),
         );
-        (before?, encoded?);
+        before.and(encoded)?;
         streams.semantic = alone.semantic;
         let decode = || -> Result<()> {
             if phase == Phase::Behind {

@@ -74,14 +74,15 @@ fn what_has_become_much_louder_is_taken_in_anew() {
 
 #[test]
 fn nothing_is_taken_in_that_is_not_wanted() {
-    let wish: [(&str, fn(&mut Host)); 5] = [
+    type Wish = (&'static str, fn(&mut Host));
+    let wishes: [Wish; 5] = [
         ("switched off", |host| host.engine.controls.ahead.set(0.0)),
         ("a chosen seed is to give the same again", |host| host.engine.controls.seed.store(5, Relaxed)),
         ("the prompt is still to come", |host| host.engine.controls.record.store(true, Relaxed)),
         ("bars are cut exactly", |host| host.engine.controls.prompt_bars.store(2, Relaxed)),
         ("nothing sounds", |host| host.input = SILENCE),
     ];
-    for (what, wish) in wish {
+    for (what, wish) in wishes {
         let fake = Fake::default();
         let mut host = Host::new(&fake, PACK_RATE, false);
         wish(&mut host);
