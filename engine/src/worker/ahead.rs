@@ -19,17 +19,22 @@ use std::time::{Duration, Instant};
 const HEAD_START: f64 = 1.0;
 /// Seconds by which the next one may be too long before it is given up: this machine is too slow for the budget.
 const EXCESS: f64 = 3.0;
-/// Seconds that are taken in at once, at most, and at least when nothing hurries.
-const PIECE: f64 = 0.5;
-const LEAST: f64 = 0.1;
+/// Seconds that are taken in at once, at most, and at least: a piece costs little more for being longer.
+const PIECE: f64 = 1.0;
+const LEAST: f64 = 0.25;
+/// What a trigger may wait for while the next one hurries.
+const MOST: f64 = 0.5;
+/// Seconds between two looks at the input.
+const LOOK: f64 = 0.05;
 /// A trigger that comes longer than this after what was taken in last finds nothing of use.
 const STALE: f64 = 1.0;
-/// A prompt is brought to its level by how loud it was when it was begun. Where that is further off than this (2 dB) another
-/// one is begun; a trigger that finds it further off than that (3 dB) takes the prompt in anew.
-const LOUDER: f32 = 1.26;
-const TOO_LOUD: f32 = 1.41;
+/// A prompt is brought to its level by how loud it was when it was begun. Where that is further off than this (3 dB) another
+/// one is begun; a trigger that finds it further off than that (6 dB) takes the prompt in anew. Packs are trained on
+/// pieces at a level, of which any few seconds may be as much softer or louder.
+const LOUDER: f32 = 1.41;
+const TOO_LOUD: f32 = 2.0;
 /// Work on two threads for a while: counted as so much on one.
-const THREADS: f64 = 2.0;
+const THREADS: f64 = 1.5;
 
 /// A prompt on its way in. Frames of the sample clock at the host's rate.
 struct Hot {
@@ -124,7 +129,7 @@ impl Worker {
                     Some(Instant::now() + Duration::from_secs_f64((worked / share - worked).max(0.0)));
             }
             // Looking costs something too.
-            Ok(false) => self.hot.rest_until = Some(now + Duration::from_secs_f64(LEAST / 2.0)),
+            Ok(false) => self.hot.rest_until = Some(now + Duration::from_secs_f64(LOOK)),
             // A trigger will find the same and tell it.
             Err(_) => {
                 self.hot.clear();
@@ -137,7 +142,13 @@ impl Worker {
         let Some(live) = &self.live else { return Ok(false) };
         let (history, rate) = (live.capture.history(), f64::from(live.sample_rate));
         let (end, frames) = (history.end(), self.prompt_frames(history.end()));
-        let heard = history.slice(end, (frames as usize).min(history.available(end)));
+        let recent = |frames: f64| history.slice(end, (frames as usize).min(history.available(end)));
+        let idle = self.hot.ready.is_none() && self.hot.next.is_none();
+        if idle && recent(LEAST * rate).is_none_or(|last| is_silent(&last)) {
+            // The whole is looked at only when there is something in it.
+            return Ok(false);
+        }
+        let heard = recent(frames as f64);
         let Some(heard) = heard.filter(|heard| heard[0].len() >= live.sample_rate as usize && !is_silent(heard)) else {
             // A trigger would be refused.
             self.hot.clear();
@@ -147,7 +158,8 @@ impl Worker {
             self.hot.ready.take().filter(|hot| hot.frames == frames && (end - hot.end) as f64 <= STALE * rate);
         let behind = |hot: &Hot| (end - hot.end) as f64 / rate;
         // What a trigger would wait for comes first.
-        if let Some(ready) = self.hot.ready.as_ref().filter(|hot| behind(hot) >= LEAST) {
+        let patience = if self.hot.next.is_some() { MOST } else { LEAST };
+        if let Some(ready) = self.hot.ready.as_ref().filter(|hot| behind(hot) >= patience) {
             let to = end.min(ready.end + (PIECE * rate) as u64);
             self.advance_ahead(true, to, Phase::Ready)?;
             return Ok(true);
