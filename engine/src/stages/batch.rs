@@ -119,8 +119,8 @@ pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result
     }
     let mut groups = Vec::new();
     // Halves of equal size, so that neither thread waits for the other.
-    let size = if seeds.len() > LANES { seeds.len().div_ceil(2) } else { seeds.len() };
-    for (number, seeds) in seeds.chunks(size.max(1)).enumerate() {
+    let size = seeds.len().div_ceil(2).max(1);
+    for (number, seeds) in seeds.chunks(size).enumerate() {
         let mut stages = Vec::with_capacity(count);
         for (place, prompt) in prompts.iter().enumerate() {
             let graph = if number == 0 { Arc::clone(&models.stages[place]) } else { models.second(place)? };
