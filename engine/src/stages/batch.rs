@@ -123,7 +123,9 @@ pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result
     for (number, seeds) in seeds.chunks(size).enumerate() {
         let mut stages = Vec::with_capacity(count);
         for (place, prompt) in prompts.iter().enumerate() {
-            let graph = if number == 0 { Arc::clone(&models.stages[place]) } else { models.second(place)? };
+            let first = || Arc::clone(&models.stages[place]);
+            // The pack's folder may be gone by now: then the two groups take turns.
+            let graph = if number == 0 { first() } else { models.second(place).unwrap_or_else(|_| first()) };
             stages.push(prompt.in_lanes(graph, seeds)?);
         }
         groups.push(Group { lanes: vec![streams.clone(); seeds.len()], stages });
