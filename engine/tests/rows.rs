@@ -55,8 +55,10 @@ fn it_plays_on_over_many_windows_and_a_seed_decides() {
 
 #[test]
 fn variations_share_what_can_go_side_by_side() {
-    let (_folder, path) = pack();
+    let (folder, path) = pack();
     let models = load(path);
+    // What is loaded goes on where the pack's folder is gone.
+    drop(folder);
     let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 9).unwrap();
     play_on(&mut continuation, &LIVELY, 24_000, 1.0);
     let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most lanes that go through one run. The caches are larger than the weights: on a CPU four lanes take 2.3 times as long
-/// as one, eight six times.
+/// Most lanes that go through one run. Each has caches of its own, and those of more are so much larger than the weights
+/// that nothing is gained by it on a CPU.
 const LANES: usize = 4;
 
 /// Lanes that go through the same runs.

@@ -5,13 +5,14 @@
 //! time, and takes over when that is long enough: between the two a prompt is as long as asked for or up to a second more.
 //! All work is cut into pieces that a trigger can wait for.
 
-use super::listen::{is_silent, rms};
+use super::listen::is_silent;
 use super::run::{Job, Worker};
 use super::source::{Ahead, Music};
 use crate::controls::CaptureMode;
 use crate::error::Result;
 use crate::prompt::Phase;
 use crate::resample::StreamResampler;
+use crate::signals::rms;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -71,8 +72,8 @@ pub(super) struct Caught {
     prompt: Box<dyn Ahead>,
     /// What was not taken in yet, at the pack's rate.
     rest: Vec<Vec<f32>>,
-    /// Where the prompt begins.
-    pub(super) start: u64,
+    /// The whole prompt, at the host's rate.
+    pub(super) heard: [Vec<f32>; 2],
 }
 
 impl Caught {
@@ -217,17 +218,17 @@ impl Worker {
         let may = self.may_run_ahead();
         let live = self.live.as_ref()?;
         let hot = self.hot.catch(end, frames, live.sample_rate).filter(|_| may)?;
-        let whole = live.capture.history().slice(end, (end - hot.start) as usize)?;
-        if hot.is_off(loudness(&whole), TOO_LOUD) {
+        let heard = live.capture.history().slice(end, (end - hot.start) as usize)?;
+        if hot.is_off(loudness(&heard), TOO_LOUD) {
             return None;
         }
         let Hot { prompt, mut resampler, start, end: taken, .. } = hot;
-        let audio = live.capture.history().slice(end, (end - taken) as usize)?;
-        let mut rest = resampler.push(&audio).ok()?;
+        let new = heard.each_ref().map(|channel| channel[(taken - start) as usize..].to_vec());
+        let mut rest = resampler.push(&new).ok()?;
         for (rest, more) in rest.iter_mut().zip(resampler.finish().ok()?) {
             rest.extend(more);
         }
-        Some(Caught { prompt, rest, start })
+        Some(Caught { prompt, rest, heard })
     }
 }
 

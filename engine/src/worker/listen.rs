@@ -14,6 +14,7 @@ use crate::controls::{CaptureMode, StartMode};
 use crate::duet::Pause;
 use crate::error::Result;
 use crate::playback::Start;
+use crate::signals::rms;
 use crate::status::Activity;
 use crate::take::TakeId;
 use crate::transport::{Grid, Transport};
@@ -153,13 +154,15 @@ impl Worker {
         let history = live.capture.history();
         let waiting_ms = (history.end() - now) as f64 / f64::from(live.sample_rate) * 1e3;
         let seen = (Instant::now(), waiting_ms);
-        let asked = (frames as usize).min(history.available(end));
-        let caught = self.catch_ahead(end, frames);
+        let mut caught = self.catch_ahead(end, frames);
         let Some(live) = &mut self.live else { return };
         let history = live.capture.history();
         // A hot prompt begins where it was begun.
-        let have = caught.as_ref().map_or(asked, |caught| (end - caught.start) as usize);
-        let prompt = history.slice(end, have).filter(|p| p[0].len() >= live.sample_rate as usize);
+        let prompt = match &mut caught {
+            Some(caught) => Some(std::mem::take(&mut caught.heard)),
+            None => history.slice(end, (frames as usize).min(history.available(end))),
+        };
+        let prompt = prompt.filter(|p| p[0].len() >= live.sample_rate as usize);
         let refusal = match &prompt {
             None => Some("Nothing to continue yet: play for at least a second."),
             Some(prompt) if is_silent(prompt) => Some("Nothing to continue: the input was silent."),
@@ -326,10 +329,6 @@ fn live_rate(worker: &Worker) -> u32 {
 /// Whether there is nothing to continue.
 pub(super) fn is_silent(prompt: &[Vec<f32>]) -> bool {
     prompt.iter().all(|channel| rms(channel) < SILENCE_RMS)
-}
-
-pub(super) fn rms(samples: &[f32]) -> f32 {
-    (samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum::<f64>() / samples.len().max(1) as f64).sqrt() as f32
 }
 
 /// 1–9999, from the clock: nothing depends on its quality.
