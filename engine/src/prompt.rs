@@ -53,7 +53,10 @@ impl OpenPrompt {
         let manifest = models.manifest();
         let (_, level) = Signals::of_prompt(beginning, manifest.audio.channels == 2, manifest.audio.level_dbfs)?;
         let stages = (0..manifest.stages.len()).map(|place| Running::start(&models, place)).collect::<Result<_>>()?;
-        let streams = Streams { semantic: Tokens::new(1), acoustic: Tokens::new(manifest.codec.codebooks) };
+        let streams = Streams {
+            semantic: Tokens::new(manifest.codebooks(StreamId::Semantic)),
+            acoustic: Tokens::new(manifest.codec.codebooks),
+        };
         Ok(Self {
             level,
             encoder: models.new_encoder()?,
@@ -86,7 +89,8 @@ impl OpenPrompt {
         mid.extend_from_slice(&signals.mid);
         mid.drain(..mid.len().saturating_sub(2 * compare));
         // The slowest part, and meanwhile everything that does not wait for it.
-        let semantic_tokens = std::mem::replace(&mut streams.semantic, Tokens::new(1));
+        let none = Tokens::new(streams.semantic.codebooks);
+        let semantic_tokens = std::mem::replace(&mut streams.semantic, none);
         let mut alone = Streams { semantic: semantic_tokens, acoustic: Tokens::new(streams.acoustic.codebooks) };
         let (before, encoded) = both(
             || -> Result<()> {

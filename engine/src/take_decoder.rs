@@ -29,8 +29,10 @@ pub(crate) fn check_take(models: &Models, take: &Take) -> Result<()> {
             && tokens.ids.len().is_multiple_of(codebooks)
             && tokens.ids.iter().all(|id| usize::from(*id) <= most)
     };
-    let semantic =
-        manifest.semantic.as_ref().map_or(take.semantic.ids.is_empty(), |s| fits(&take.semantic, 1, s.cardinality));
+    let semantic = manifest
+        .semantic
+        .as_ref()
+        .map_or(take.semantic.ids.is_empty(), |s| fits(&take.semantic, s.codebooks, s.cardinality));
     let sound = semantic
         && fits(&take.acoustic, manifest.codec.codebooks, manifest.codec.cardinality)
         && take.sample_rate == models.sample_rate()

@@ -13,7 +13,7 @@ const LIVELY: Sampling = Sampling { temperatures: [1.0, 1.0, 1.0], top_p: 1.0 };
 /// Frames of a row.
 const WINDOW: usize = 50;
 
-/// The pack; all but the manifest and the flattened stage is the tiny pack's.
+/// The pack; what its folder lacks is the tiny pack's.
 fn pack() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     for from in [tiny_pack(), root().join("assets/test/tiny-rows")] {

@@ -140,10 +140,12 @@ def acoustic_vectors(pack: Pack) -> np.ndarray | None:
 
 
 def semantic_vectors(pack: Pack) -> np.ndarray | None:
-    """The semantic tokenizer's centroids [cardinality, d], if the graph holds such a table."""
+    """The semantic tokenizer's centroids [K, cardinality, d], if the graph holds such tables."""
     semantic = pack.manifest["semantic"]
-    table = _table(pack, semantic["graph"], "centroids")
-    return None if table is None or table.shape[1] != semantic["cardinality"] else table.T
+    tables = [_table(pack, semantic["graph"], f"centroids_{book}") for book in range(semantic.get("codebooks", 1))]
+    if any(table is None or table.shape[1] != semantic["cardinality"] for table in tables):
+        return None
+    return np.stack([table.T for table in tables])
 
 
 def _table(pack: Pack, graph: str, name: str) -> np.ndarray | None:
@@ -154,5 +156,5 @@ def _table(pack: Pack, graph: str, name: str) -> np.ndarray | None:
 
 
 def summed(codes: np.ndarray, vectors: np.ndarray, books: int) -> np.ndarray:
-    """codes [T, Q] → the sum of their first `books` vectors, [T, d]: what the decoder sees."""
+    """codes [T, Q] → the sum of their first `books` vectors, [T, d]: what quantisation left of the features."""
     return sum(vectors[book][codes[:, book]] for book in range(books))

@@ -1,4 +1,4 @@
-"""Checkpoints of stage training: everything needed to resume, to export and to report."""
+"""Checkpoints: written so that a stop loses none, and for stages everything needed to resume, to export and to report."""
 
 import os
 from dataclasses import dataclass, field
@@ -49,19 +49,22 @@ def checkpoint_path(work: Path, stage: str) -> Path:
     return work / "checkpoints" / f"stage_{stage}.pt"
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
+def write(path: Path, state: dict[str, Any]) -> None:
     """Write beside, then rename: a reader or a crash never sees half a file."""
     temporary = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "config": config_to_dict(checkpoint.config),
-            "averaged": checkpoint.averaged,
-            "progress": vars(checkpoint.progress),
-            "resume": checkpoint.resume,
-        },
-        temporary,
-    )
+    torch.save(state, temporary)
     os.replace(temporary, path)
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """See `write`."""
+    state = {
+        "config": config_to_dict(checkpoint.config),
+        "averaged": checkpoint.averaged,
+        "progress": vars(checkpoint.progress),
+        "resume": checkpoint.resume,
+    }
+    write(path, state)
 
 
 def load(path: Path) -> Checkpoint:

@@ -7,7 +7,7 @@ python -m segue_training.export_tokenizers --random full --out DIR
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,11 @@ TINY_SEMANTIC = SemanticConfig(
     bands_per_semitone=1,
     analysis=Analysis(1920, 481, 960),
 )
-TINY = (TINY_CODEC, TINY_SEMANTIC)
-CONFIGURATIONS = {"full": (CodecConfig(), SemanticConfig()), "tiny": TINY, "tiny-rows": TINY}
+CONFIGURATIONS = {
+    "full": (CodecConfig(), SemanticConfig()),
+    "tiny": (TINY_CODEC, replace(TINY_SEMANTIC, codebooks=2)),
+    "tiny-rows": (TINY_CODEC, TINY_SEMANTIC),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def describe(codec: Codec, tokenizer: SemanticTokenizer, half: bool, notes: list
         },
         semantic={
             "hop": semantic.hop,
+            "codebooks": semantic.codebooks,
             "cardinality": semantic.cardinality,
             "graph": SEMANTIC,
             "analysis": [asdict(semantic.analysis)],
@@ -131,8 +135,8 @@ def training_notes(work: Path) -> list[str]:
     scores = semantic["probe"]
     layer = semantic["config"]["layer"]
     notes.append(
-        f"Semantic tokenizer: layer {layer}; a linear probe finds the keys struck within 0.4 s with F1 "
-        f"{scores[layer]:.2f} (from the filterbank itself {scores[0]:.2f})."
+        f"Semantic tokenizer: layer {layer}, {semantic['config']['codebooks']} codebooks; a linear probe of the layer finds "
+        f"the keys struck within 0.4 s with F1 {scores[layer]:.2f} (from the filterbank itself {scores[0]:.2f})."
     )
     return notes
 

@@ -180,7 +180,8 @@ def measure(pack: Pack, material: Material, judge: Judge, amounts: Amounts, with
         "full": Row(f"coarse + fine ({books} books)", books * frame_bits),
     }
     if semantic:
-        rows["semantic"].kbps = float(np.log2(semantic["cardinality"])) * pack.sample_rate / semantic["hop"] / 1000
+        bits = semantic.get("codebooks", 1) * np.log2(semantic["cardinality"])
+        rows["semantic"].kbps = float(bits) * pack.sample_rate / semantic["hop"] / 1000
     clock = Clock()
     for name, clips in material.sets.items():
         for key, count in (("coarse", first), ("full", books)):
@@ -231,12 +232,12 @@ class Clock:
 
 
 class Tokens:
-    """Both token streams of a sound [N, 2] at 48 kHz: codes [T, Q], semantic [N, 1]."""
+    """Both token streams of a sound [N, 2] at 48 kHz: codes [T, Q], semantic [N, K]."""
 
     def __init__(self, pack: Pack, audio: np.ndarray) -> None:
         heard = to_pack(pack, audio)
         self.codes = pack.encode(heard)
-        self.semantic = pack.semantic(heard)[:, None] if "semantic" in pack.manifest else None
+        self.semantic = pack.semantic(heard) if "semantic" in pack.manifest else None
 
 
 def opus_rows(material: Material, judge: Judge) -> dict[str, Row]:
@@ -285,7 +286,7 @@ def discriminate(pack: Pack, material: Material, tokens: dict[str, list[Tokens]]
         both(each(lambda t: t.semantic), semantic_frame, "identity", rows["semantic"])
         centroids = abx.semantic_vectors(pack)
         if centroids is not None:
-            both(each(lambda t: centroids[t.semantic[:, 0]]), semantic_frame, "angle", rows["semantic"])
+            both(each(lambda t: abx.summed(t.semantic, centroids, len(centroids))), semantic_frame, "angle", rows["semantic"])
     spectra = {name: [mel_frames(sound) for sound in sounds] for name, sounds in material.pieces.items()}
     rows["mel"] = Row("log mel spectrum of the original")
     # `magnitudes` has hops of a quarter window.

@@ -39,7 +39,7 @@ def losses(stage: Stage, batch: dict[str, Tensor], corruption: Corruption) -> Te
 
 
 def _autoregressive(stage: AutoregressiveStage, frames: Tensor, cond: Tensor | None, corruption: Corruption) -> Tensor:
-    """frames [B, S, C] with PAD behind the end, cond [B, S, W]."""
+    """frames [B, S, C] with PAD behind the end, cond [B, S, window]."""
     config = stage.config
     known = frames.clamp(min=0)
     history = _replace_some(stage.shifted(known), config.cardinality, corruption.token)
@@ -86,10 +86,10 @@ def _replace_some(codes: Tensor, cardinality: int, rate: float) -> Tensor:
 
 def _hide(cond: Tensor, config: AutoregressiveConfig, corruption: Corruption) -> Tensor:
     """Hide the whole condition of some sequences, and the look-ahead (one or all of it) of some others."""
-    batch, _, window = cond.shape
+    batch, window = len(cond), len(config.condition_offsets)
     kept = torch.full((batch,), window)
     short = torch.rand(batch) < corruption.look_ahead
     kept = torch.where(short, torch.randint(1, window, (batch,)) if window > 1 else kept, kept)
     kept = torch.where(torch.rand(batch) < corruption.condition, 0, kept)
-    hidden = torch.arange(window) >= kept[:, None, None]
+    hidden = torch.arange(window).repeat_interleave(config.condition_books) >= kept[:, None, None]
     return torch.where(hidden, config.condition_cardinality, cond)

@@ -44,11 +44,21 @@ def _chain(
     semantic_cardinality: int,
     context: int,
     pianos: tuple[str, ...] = (),
+    semantic_books: int = 1,
 ) -> Preset:
     """Semantic → coarse (the books that fine is given) → fine."""
-    semantic = AutoregressiveConfig(1, semantic_cardinality, context, fine.candidates, temporal)
+    several = depth if semantic_books > 1 else None
+    semantic = AutoregressiveConfig(semantic_books, semantic_cardinality, context, fine.candidates, temporal, several)
     coarse = AutoregressiveConfig(
-        fine.given, fine.cardinality, context, fine.candidates, temporal, depth, semantic_cardinality, (0, 1, 2)
+        fine.given,
+        fine.cardinality,
+        context,
+        fine.candidates,
+        temporal,
+        depth,
+        semantic_cardinality,
+        (0, 1, 2),
+        semantic_books,
     )
     return Preset(
         name,
@@ -82,19 +92,18 @@ PRESETS = {
         semantic_cardinality=1024,
         context=512,
         pianos=("salamander", "splendid", "fluid"),
-    ),
-    "tiny": _chain(
-        "tiny",
-        "Tiny",
-        temporal=TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2),
-        depth=TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2),
-        fine=ParallelConfig(
-            given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2
-        ),
-        semantic_cardinality=32,
-        context=128,
+        semantic_books=2,
     ),
 }
+
+
+def _tiny(semantic_books: int) -> Preset:
+    shape = TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2)
+    fine = ParallelConfig(given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2)
+    return _chain("tiny", "Tiny", shape, shape, fine, 32, 128, semantic_books=semantic_books)
+
+
+PRESETS["tiny"] = _tiny(semantic_books=2)
 
 
 def _in_rows(name: str, title: str, like: Preset, temporal: TransformerShape, window: int, prefix: int) -> Preset:
@@ -117,7 +126,7 @@ def _in_rows(name: str, title: str, like: Preset, temporal: TransformerShape, wi
 PRESETS["tiny-rows"] = _in_rows(
     "tiny-rows",
     "Tiny, in rows",
-    PRESETS["tiny"],
+    _tiny(semantic_books=1),
     TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2),
     window=50,
     prefix=26,

@@ -37,7 +37,7 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("sums", torch.zeros(books, cardinality, dim))
 
     @torch.no_grad()
-    def initialise(self, latents: torch.Tensor, kept: int = 0, seed: int = 0) -> None:
+    def initialise(self, latents: torch.Tensor, kept: int = 0, seed: int = 0, iterations: int = 10) -> None:
         """k-means of each book on what the earlier books leave of `latents` [N, dim]; the first `kept` stay as they are."""
         generator = torch.Generator().manual_seed(seed)
         residual = latents.float()
@@ -45,7 +45,7 @@ class ResidualQuantizer(nn.Module):
             if book < kept:
                 residual = residual - self.codebooks[book][nearest(residual, self.codebooks[book])]
                 continue
-            centroids = k_means(residual, self.cardinality, 10, generator)
+            centroids = k_means(residual, self.cardinality, iterations, generator)
             self.codebooks[book] = centroids
             self.counts[book] = 1.0
             self.sums[book] = centroids

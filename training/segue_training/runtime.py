@@ -240,10 +240,11 @@ class Pack:
         return self._tokens(self.encoder, audio, codec["hop"], codec["encoder"]["analysis"], "codes", at_once)
 
     def semantic(self, audio: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
-        """Levelled audio [N] or [N, C] → semantic tokens [T] that are fully known."""
+        """Levelled audio [N] or [N, C] → semantic tokens [T, K] that are fully known."""
         described = self.manifest["semantic"]
         assert self.tokenizer is not None
-        return self._tokens(self.tokenizer, audio, described["hop"], described["analysis"], "tokens", at_once)
+        found = self._tokens(self.tokenizer, audio, described["hop"], described["analysis"], "tokens", at_once)
+        return found.reshape(len(found), -1)
 
     def spectra(
         self, audio: np.ndarray, hop: int, analyses: list[dict[str, Any]], frames: range | None = None
@@ -304,7 +305,7 @@ class Pack:
                 continue
             if stage["writes"] == "semantic":
                 until = (wanted - 1) // ratio + 4
-                semantic = runner.generate(semantic[:, None], until, None, dials[key], random, timings[key])[:, 0]
+                semantic = runner.generate(semantic, until, None, dials[key], random, timings[key])
                 continue
             condition = None
             if "condition" in stage:

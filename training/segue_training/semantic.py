@@ -2,7 +2,7 @@
 
 It has the role of w2v-BERT in AudioLM (Borsos 2022): a network trained by masked prediction on piano audio without
 labels (BEST-RQ, Chiu 2022: the targets are random projections of the input, quantised), of which one middle layer's
-features are clustered; the cluster is the token. Unlike w2v-BERT it is causal, so that it can follow a player.
+features are quantised; the codes are the tokens. Unlike w2v-BERT it is causal, so that it can follow a player.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from torch import nn
+import torch.nn.functional as F
 
 from .blocks import CausalConvNeXt, stream_blocks
-from .quantizer import nearest
+from .quantizer import ResidualQuantizer
 from .spectrum import Analysis, analyse
 
 LOWEST_HZ = 27.5
@@ -24,11 +25,12 @@ FEATURE_MEAN, FEATURE_SCALE = -6.0, 2.5
 
 @dataclass(frozen=True, slots=True)
 class SemanticConfig:
-    """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the clustering,
-    `projected` the dimensions that are clustered."""
+    """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the
+    quantiser, `projected` the dimensions that are quantised."""
 
     sample_rate: int = 48000
     hop: int = 1920
+    codebooks: int = 1
     cardinality: int = 1024
     dim: int = 256
     layers: int = 6
@@ -61,7 +63,7 @@ def pitch_filters(config: SemanticConfig) -> torch.Tensor:
 
 
 class SemanticNetwork(nn.Module):
-    """Filterbank and causal blocks, up to the features that are clustered."""
+    """Filterbank and causal blocks, up to the features that are quantised."""
 
     def __init__(self, config: SemanticConfig) -> None:
         super().__init__()
@@ -86,8 +88,8 @@ class SemanticNetwork(nn.Module):
 
 
 class SemanticTokenizer(nn.Module):
-    """The network up to its chosen layer, its features normalised and projected on their (partly whitened) principal
-    components, and the nearest of `cardinality` centroids there."""
+    """The network up to its chosen layer, its features normalised and projected on the unit sphere, and a residual quantiser
+    of them: clusters of one codebook, a product code of several."""
 
     def __init__(self, config: SemanticConfig = SemanticConfig()) -> None:
         super().__init__()
@@ -95,25 +97,24 @@ class SemanticTokenizer(nn.Module):
         self.network = SemanticNetwork(config)
         self.norm = nn.LayerNorm(config.dim, elementwise_affine=False)
         self.project = nn.Linear(config.dim, config.projected)
-        self.register_buffer("centroids", torch.randn(config.cardinality, config.projected))
+        self.quantizer = ResidualQuantizer(config.codebooks, config.cardinality, config.projected)
 
     def features(self, bands: torch.Tensor) -> torch.Tensor:
-        """Bands [B, T, bands] → the features that are clustered [B, T, projected]."""
+        """Bands [B, T, bands] → the features that are quantised [B, T, projected]."""
         hidden = self.network(bands)[self.config.layer - 1]
         with torch.autocast("cpu", enabled=False):
-            return self.project(self.norm(hidden.float()))
+            return F.normalize(self.project(self.norm(hidden.float())), dim=-1)
 
     def stream(self, spectrum: torch.Tensor, states: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Spectrum and states → tokens [B, T] and next states."""
+        """Spectrum and states → tokens [B, T, K] and next states."""
         x = self.network.input(self.network.bands(spectrum))
         x, following = stream_blocks(self.network.blocks[: self.config.layer], x, states)
-        x = self.project(self.norm(x))
-        return nearest(x.flatten(0, 1), self.centroids).view(x.shape[:2]), following
+        return self.quantizer.encode(F.normalize(self.project(self.norm(x)), dim=-1)), following
 
     def tokens(self, audio: torch.Tensor) -> torch.Tensor:
-        """Mid [B, T · hop] → tokens [B, T]. Under autocast only the network computes in bf16."""
+        """Mid [B, T · hop] → tokens [B, T, K]. Under autocast only the network computes in bf16."""
         with torch.autocast("cpu", enabled=False):
             bands = self.network.bands(analyse(audio.float(), self.config.analysis, self.config.hop))
         features = self.features(bands)
         with torch.autocast("cpu", enabled=False):
-            return nearest(features.flatten(0, 1), self.centroids).view(features.shape[:2])
+            return self.quantizer.encode(features)

@@ -116,7 +116,7 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
     ids = g.input("codes", INT64, ["N", "S", config.codebooks])
     parts = [stage.embedding]
     if stage.condition is not None:
-        cond = g.input("cond", INT64, ["N", "S", len(config.condition_offsets)])
+        cond = g.input("cond", INT64, ["N", "S", config.window])
         ids = g.op("Concat", ids, cond, axis=-1)
         parts.append(stage.condition)
     x = _embed(g, "embedding", ids, *parts)

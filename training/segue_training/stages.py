@@ -17,7 +17,7 @@ from .transformer import RMSNorm, Transformer, TransformerShape
 
 @dataclass(frozen=True)
 class AutoregressiveConfig:
-    """Semantic: 1 codebook, no depth, no condition. Coarse: 4 codebooks, depth layers, semantic condition."""
+    """Semantic: no condition, no depth where there is one codebook. Coarse: depth layers, semantic condition."""
 
     codebooks: int
     cardinality: int
@@ -27,6 +27,13 @@ class AutoregressiveConfig:
     depth: TransformerShape | None = None
     condition_cardinality: int = 0
     condition_offsets: tuple[int, ...] = ()
+    condition_books: int = 1
+    """Codebooks of the conditioning stream, all of which are seen at each offset"""
+
+    @property
+    def window(self) -> int:
+        """Columns of the condition: the books of the first offset, of the second …"""
+        return len(self.condition_offsets) * self.condition_books
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,8 @@ class AutoregressiveStage(nn.Module):
         self.config = config
         width = config.temporal.width
         self.embedding = BookEmbedding(config.codebooks, config.cardinality + 1, width)
-        window = len(config.condition_offsets)
-        self.condition = BookEmbedding(window, config.condition_cardinality + 1, width) if window else None
+        rows = config.condition_cardinality + 1
+        self.condition = BookEmbedding(config.window, rows, width) if config.window else None
         self.temporal = Transformer(config.temporal, config.context)
         if config.depth is None:
             assert config.codebooks == 1, "several codebooks need a depth transformer"

@@ -19,7 +19,7 @@ class Excerpt:
     """The tokens of one rendered excerpt, from its first sample on."""
 
     semantic: np.ndarray
-    """[N] at the semantic rate"""
+    """[N, K] at the semantic rate"""
     acoustic: np.ndarray
     """[T, Q] at the codec's frame rate"""
 
@@ -27,11 +27,12 @@ class Excerpt:
 def condition_window(
     semantic: np.ndarray, positions: np.ndarray, ratio: int, offsets: tuple[int, ...], unknown: int
 ) -> np.ndarray:
-    """The window of the conditioning stream for each frame: index floor(p / ratio) + offset, `unknown` where the
-    stream has no such token. positions [S] → [S, W]."""
+    """The window of the conditioning stream [N, K] for each frame: index floor(p / ratio) + offset, `unknown` where the
+    stream has no such frame. positions [S] → [S, W · K], all books of the first offset first."""
     index = positions[:, None] // ratio + np.array(offsets)
     known = (index >= 0) & (index < len(semantic))
-    return np.where(known, semantic[index.clip(0, len(semantic) - 1)], unknown)
+    window = np.where(known[..., None], semantic[index.clip(0, len(semantic) - 1)], unknown)
+    return window.reshape(len(positions), -1)
 
 
 class Crops:
@@ -58,7 +59,7 @@ class Crops:
         return [self._collate(rows[i : i + 4]) for i in range(0, len(rows), 4)]
 
     def _crop(self, excerpt: Excerpt, length: int, place: float | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        stream = excerpt.semantic[:, None] if self._stage == "semantic" else excerpt.acoustic
+        stream = excerpt.semantic if self._stage == "semantic" else excerpt.acoustic
         spare = max(0, len(stream) - length)
         start = int(place * spare) if place is not None else int(self._random.integers(spare + 1))
         frames = stream[start : start + length].astype(np.int64)

@@ -50,7 +50,7 @@ class Tokeniser:
 
     @torch.no_grad()
     def tokens(self, audio: torch.Tensor) -> Excerpt:
-        """Mid and side [channels, L] → semantic [N] and acoustic [N · hop ratio, books]; frame 0 of both begins at sample 0."""
+        """Mid and side [channels, L] → semantic [N, K] and acoustic [N · hop ratio, books]; frame 0 of both begins at sample 0."""
         hop = self.semantic.config.hop
         frames = audio.shape[-1] // hop
         audio = audio[None, :, : frames * hop]

@@ -73,6 +73,19 @@ def nearest_code(graph: Graph, name: str, x: str, transposed: torch.Tensor) -> t
     return graph.op("ArgMax", scores, axis=2, keepdims=0), weight
 
 
+def residual_codes(graph: Graph, name: str, residual: str, codebooks: torch.Tensor) -> list[str]:
+    """Codes [1, T, 1] of x [1, T, d] in each of `codebooks` [K, C, d], book i of what the books before it left over."""
+    codes = []
+    for book, vectors in enumerate(codebooks):
+        code, weight = nearest_code(graph, f"{name}_{book}", residual, vectors.t())
+        codes.append(graph.op("Unsqueeze", code, graph.integers(2)))
+        if book + 1 < len(codebooks):
+            # Identity keeps the matrix a matrix: as a table of Gather it could not be stored in half precision.
+            chosen = graph.op("Gather", graph.op("Identity", weight), code, axis=1)
+            residual = graph.op("Sub", residual, graph.op("Transpose", chosen, perm=[1, 2, 0]))
+    return codes
+
+
 def encoder_graph(codec: Codec) -> onnx.ModelProto:
     """`spectrum_i`, `state_*` → `codes` [1, T, Q], `next_state_*`."""
     graph, encoder, config = Graph("codec_encoder"), codec.encoder, codec.config
@@ -80,14 +93,7 @@ def encoder_graph(codec: Codec) -> onnx.ModelProto:
     joined = graph.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
     x = blocks(graph, encoder.blocks, linear(graph, "input", encoder.input, joined))
     residual = linear(graph, "output", encoder.output, layer_norm(graph, "norm", encoder.norm, x))
-    codes = []
-    for book in range(config.books):
-        code, weight = nearest_code(graph, f"codebook_{book}", residual, codec.quantizer.codebooks[book].t())
-        codes.append(graph.op("Unsqueeze", code, graph.integers(2)))
-        if book + 1 < config.books:
-            # Identity keeps the matrix a matrix: as a table of Gather it could not be stored in half precision.
-            vectors = graph.op("Gather", graph.op("Identity", weight), code, axis=1)
-            residual = graph.op("Sub", residual, graph.op("Transpose", vectors, perm=[1, 2, 0]))
+    codes = residual_codes(graph, "codebook", residual, codec.quantizer.codebooks)
     graph.op("Concat", *codes, axis=2, out="codes")
     graph.output("codes", INT64, [1, "T", config.books])
     return graph.model()
@@ -132,7 +138,7 @@ def decoder_graph(codec: Codec) -> onnx.ModelProto:
 
 
 def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:
-    """`spectrum_0`, `state_*` → `tokens` [1, T], `next_state_*`."""
+    """`spectrum_0`, `state_*` → `tokens` [1, T] or, of several codebooks, [1, T, K], `next_state_*`."""
     graph, network, config = Graph("semantic_tokenizer"), tokenizer.network, tokenizer.config
     power = graph.op("ReduceSumSquare", spectrum_input(graph, 0, config.analysis), graph.integers(3), keepdims=0)
     energy = graph.op("MatMul", power, graph.weight("filters", network.filters))
@@ -143,7 +149,12 @@ def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:
     bands = graph.op("Sub", bands, graph.op("Mul", level, graph.scalar(config.level_removed)))
     x = blocks(graph, network.blocks[: config.layer], linear(graph, "input", network.input, bands))
     x = linear(graph, "project", tokenizer.project, layer_norm(graph, "norm", tokenizer.norm, x))
-    tokens, _ = nearest_code(graph, "centroids", x, tokenizer.centroids.t())
-    graph.op("Identity", tokens, out="tokens")
-    graph.output("tokens", INT64, [1, "T"])
+    # Of length 1; the least length keeps silence from being nothing divided by nothing.
+    length = graph.op("Max", graph.op("ReduceL2", x, graph.integers(2), keepdims=1), graph.scalar(1e-12))
+    books = residual_codes(graph, "centroids", graph.op("Div", x, length), tokenizer.quantizer.codebooks)
+    several = config.codebooks > 1
+    graph.op("Concat", *books, axis=2, out="tokens") if several else graph.op(
+        "Squeeze", books[0], graph.integers(2), out="tokens"
+    )
+    graph.output("tokens", INT64, [1, "T", config.codebooks] if several else [1, "T"])
     return graph.model()

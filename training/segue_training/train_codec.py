@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from .audio_data import Clips, evaluation_clips
+from .checkpoint import write
 from .codec import Codec, CodecConfig
 from .discriminator import Discriminator
 from .losses import figures, spectral_loss, transform_loss
@@ -105,7 +106,6 @@ class Training:
         self.step, self.spent, self.log = state["step"], state["spent"], state["log"]
 
     def save(self) -> None:
-        temporary = self.path.with_suffix(".tmp")
         state = {
             "config": self.codec.config.to_dict(),
             "model": self.codec.state_dict(),
@@ -116,8 +116,7 @@ class Training:
             "spent": self.spent,
             "log": self.log,
         }
-        torch.save(state, temporary)
-        temporary.rename(self.path)
+        write(self.path, state)
 
     def initialise_codebooks(self, kept: int) -> None:
         """k-means of the books after the first `kept` on the latents of the encoder as it is."""

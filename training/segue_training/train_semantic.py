@@ -17,10 +17,10 @@ import torch
 from torch import nn
 import torch.nn.functional as F
 
+from .checkpoint import write
 from .optimiser import Optimiser
 from .pairs import Pairs
 from .probe import choose_layer
-from .quantizer import k_means
 from .semantic import SemanticConfig, SemanticNetwork, SemanticTokenizer
 
 BATCH = 16
@@ -146,8 +146,7 @@ def train(model: MaskedPrediction, pairs: Pairs, minutes: float, path: Path) -> 
     begun = saved = time.monotonic()
 
     def keep(spent: float) -> None:
-        state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent}
-        save(state, path)
+        write(path, {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent})
 
     while (spent := before + time.monotonic() - begun) < minutes * 60:
         loss, parts = model(pairs.draw(BATCH, CLIP_FRAMES))
@@ -162,19 +161,12 @@ def train(model: MaskedPrediction, pairs: Pairs, minutes: float, path: Path) -> 
     keep(spent)
 
 
-def save(state: dict, path: Path) -> None:
-    """Writes beside, then renames."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.rename(path)
-
-
 @torch.no_grad()
-def cluster(model: MaskedPrediction, layer: int, pairs: Pairs) -> SemanticTokenizer:
-    """The tokenizer that ends at `layer`: its features on their discriminant directions, clustered on the unit sphere
-    (centroids of length 1: the nearest does not depend on a vector's length, which is mostly loudness)."""
+def cluster(model: MaskedPrediction, layer: int, pairs: Pairs, codebooks: int) -> SemanticTokenizer:
+    """The tokenizer that ends at `layer`: its features on their discriminant directions and on the unit sphere (a vector's
+    length is mostly loudness), clustered by k-means, and what a cluster leaves over by the next codebook."""
     network = model.network
-    tokenizer = SemanticTokenizer(replace(network.config, layer=layer, layers=layer))
+    tokenizer = SemanticTokenizer(replace(network.config, codebooks=codebooks, layer=layer, layers=layer))
     tokenizer.network.input.load_state_dict(network.input.state_dict())
     tokenizer.network.blocks.load_state_dict(network.blocks[:layer].state_dict())
     parts: list[torch.Tensor] = []
@@ -187,9 +179,7 @@ def cluster(model: MaskedPrediction, layer: int, pairs: Pairs) -> SemanticTokeni
     tokenizer.project.weight.copy_(directions)
     tokenizer.project.bias.copy_(-directions @ features.flatten(0, 2).mean(0))
     points = F.normalize(tokenizer.project(features.flatten(0, 2)), dim=-1)
-    generator = torch.Generator().manual_seed(0)
-    centroids = k_means(points, tokenizer.config.cardinality, CLUSTER_ITERATIONS, generator)
-    tokenizer.centroids = F.normalize(centroids, dim=-1)
+    tokenizer.quantizer.initialise(points, iterations=CLUSTER_ITERATIONS)
     return tokenizer
 
 
@@ -221,6 +211,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=40.0, help="in all; 0 only clusters what is trained")
     parser.add_argument("--layer", type=int, help="the layer to cluster (default: the probe's choice)")
+    parser.add_argument("--codebooks", type=int, default=2, help="of the product code; 1 is plain clustering")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -234,9 +225,9 @@ def main() -> None:
     chosen, scores = choose_layer(model.network, arguments.work)
     layer = arguments.layer or chosen
     print(f"probe F1 by layer {scores}, clustering layer {layer}", flush=True)
-    tokenizer = cluster(model, layer, pairs)
+    tokenizer = cluster(model, layer, pairs, arguments.codebooks)
     state = {"config": tokenizer.config.to_dict(), "model": tokenizer.state_dict(), "probe": scores}
-    save(state, folder / "semantic.pt")
+    write(folder / "semantic.pt", state)
 
 
 if __name__ == "__main__":

@@ -54,14 +54,18 @@ def rate_at(share: float) -> float:
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
 
 
-def begin_with_blocks(stage: Stage, found: dict[str, torch.Tensor]) -> list[str]:
-    """Takes the blocks of a stage trained on other tokens: how to attend is much the same, what a token means is not, so
-    embeddings and heads stay as they are. Returns the names taken."""
+def begin_with(stage: Stage, found: dict[str, torch.Tensor], same_tokens: bool) -> list[str]:
+    """Takes what it can of another stage's weights; returns the names taken.
+
+    Of a stage trained on other tokens the blocks: how to attend is much the same, what a token means is not, so embeddings
+    and heads stay as they are. `same_tokens`: all but the condition, of which only the stream's own tokens are the same.
+    """
     own = stage.state_dict()
     inside = ("temporal.", "depth.", "depth_in.", "blocks.")
-    taken = [n for n in own if n.startswith(inside) and n in found and found[n].shape == own[n].shape]
+    wanted = [n for n in own if (not n.startswith("condition.") if same_tokens else n.startswith(inside))]
+    taken = [n for n in wanted if n in found and found[n].shape == own[n].shape]
     if not taken:
-        raise ValueError("that checkpoint has no block of the same size: begin without it")
+        raise ValueError("that checkpoint has no weight of the same size: begin without it")
     stage.load_state_dict({name: found[name] for name in taken}, strict=False)
     return taken
 
@@ -70,13 +74,19 @@ class Trainer:
     """The state of a run and one method per thing that happens to it."""
 
     def __init__(
-        self, stage_id: str, config: StageConfig, minutes: float, path: Path, blocks_from: Path | None = None
+        self,
+        stage_id: str,
+        config: StageConfig,
+        minutes: float,
+        path: Path,
+        begin_from: Path | None = None,
+        same_tokens: bool = False,
     ) -> None:
         self.stage_id, self.config, self.path = stage_id, config, path
         self.context = getattr(config, "context", 256)
         self.model = build(config)
-        if blocks_from is not None and not path.exists():
-            begin_with_blocks(self.model, load(blocks_from).averaged)
+        if begin_from is not None and not path.exists():
+            begin_with(self.model, load(begin_from).averaged, same_tokens)
         self.optimisers = optimisers(self.model)
         self.averaged = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.progress = Progress(budget_minutes=minutes, parameters=sum(p.numel() for p in self.model.parameters()))
@@ -216,13 +226,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--preset", choices=PRESETS, default="first")
-    parser.add_argument("--blocks-from", type=Path, help="begin with the blocks of this stage_*.pt of other tokens")
+    parser.add_argument("--begin-from", type=Path, help="begin with the blocks of this stage_*.pt")
+    parser.add_argument("--same-tokens", action="store_true", help="… and its embeddings and heads: only its condition differs")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     path = checkpoint_path(arguments.work, arguments.stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     config = PRESETS[arguments.preset].stage(arguments.stage).config
-    trainer = Trainer(arguments.stage, config, arguments.minutes, path, arguments.blocks_from)
+    trainer = Trainer(arguments.stage, config, arguments.minutes, path, arguments.begin_from, arguments.same_tokens)
     train(trainer, arguments.work)
 
 

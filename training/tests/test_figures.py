@@ -171,7 +171,8 @@ def test_a_sound_through_a_pack_keeps_its_shape(pack: Pack, sound: np.ndarray) -
     assert vectors is not None and vectors.shape[:2] == (codec["codebooks"], codec["cardinality"] + 1)
     assert np.allclose(vectors[:, -1], 0)
     centroids = abx.semantic_vectors(pack)
-    assert centroids is not None and len(centroids) == pack.manifest["semantic"]["cardinality"]
+    semantic = pack.manifest["semantic"]
+    assert centroids is not None and centroids.shape[:2] == (semantic["codebooks"], semantic["cardinality"])
 
 
 def test_kept_figures_are_not_measured_twice(tmp_path: Path, sound: np.ndarray) -> None:

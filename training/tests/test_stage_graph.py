@@ -17,7 +17,8 @@ from segue_training.transformer import TransformerShape
 
 TEMPORAL = TransformerShape(64, layers=2, heads=2, head_dim=32)
 SEMANTIC = AutoregressiveConfig(1, 50, 256, 16, TEMPORAL)
-COARSE = AutoregressiveConfig(3, 40, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32), 50, (0, 1, 2))
+COARSE = AutoregressiveConfig(3, 40, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32), 50, (0, 1, 2), 2)
+PRODUCT = AutoregressiveConfig(2, 50, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32))
 FINE = ParallelConfig(given=3, codebooks=2, cardinality=40, candidates=16, width=64, blocks=2)
 
 
@@ -68,13 +69,13 @@ class Cached:
         return out
 
 
-@pytest.mark.parametrize("config", [SEMANTIC, COARSE], ids=["semantic", "coarse"])
+@pytest.mark.parametrize("config", [SEMANTIC, PRODUCT, COARSE], ids=["semantic", "product", "coarse"])
 def test_prefill_append_and_single_steps_agree_with_torch(config):
     model = lively(config)
     cached = Cached(export(model, expose_logits=True), config)
     frames = torch.randint(config.cardinality, (1, 60, config.codebooks))
     codes = model.shifted(frames)
-    cond = torch.randint(51, (1, 60, 3))
+    cond = torch.randint(51, (1, 60, config.window))
     generator = torch.Generator().manual_seed(3)
     start = 0
     for length in (20, 1, 1, 7, 1, 30):  # prefill, steps, append, step, append
@@ -87,11 +88,11 @@ def test_prefill_append_and_single_steps_agree_with_torch(config):
         np.testing.assert_array_equal(out["sampled"], sampled)
 
 
-@pytest.mark.parametrize("config", [SEMANTIC, COARSE], ids=["semantic", "coarse"])
+@pytest.mark.parametrize("config", [SEMANTIC, PRODUCT, COARSE], ids=["semantic", "product", "coarse"])
 def test_greedy_tokens_are_identical_over_200_steps(config):
     model = lively(config)
     cached = Cached(export(model), config)
-    cond = torch.randint(51, (1, 200, 3))
+    cond = torch.randint(51, (1, 200, config.window))
     frames = torch.full((1, 1, config.codebooks), config.cardinality)
     silent = torch.zeros(1, config.codebooks, config.candidates)
     for step in range(200):

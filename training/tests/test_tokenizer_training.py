@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from segue_training import optimiser, train_codec, train_semantic
+from segue_training.checkpoint import write
 from segue_training.codec import Codec, CodecConfig
 from segue_training.dataset import Rendering, write_rendering
 from segue_training.discriminator import Discriminator
@@ -111,22 +112,24 @@ def test_masked_prediction_learns_and_its_clusters_export(work: Path, monkeypatc
         assert {"naming", "telling", "found"} == set(parts)
         training.step(loss, step, 0.0)
     assert not torch.equal(before, model.contrast.weight)
-    tokenizer = train_semantic.cluster(model, 1, pairs)
-    assert torch.allclose(tokenizer.centroids.norm(dim=1), torch.ones(len(tokenizer.centroids)), atol=1e-4)
+    tokenizer = train_semantic.cluster(model, 1, pairs, codebooks=2)
+    features = tokenizer.features(torch.from_numpy(pairs.items[0].astype(np.float32)))
+    assert torch.allclose(features.norm(dim=-1), torch.ones(2, 100), atol=1e-4)
+    codes = tokenizer.quantizer.encode(features)
     # The second recording of a moment gets the same token, mostly.
-    first, second = (
-        tokenizer.features(torch.from_numpy(item[None].astype(np.float32)))[0] @ tokenizer.centroids.t()
-        for item in pairs.items[0]
-    )
-    assert float((first.argmax(-1) == second.argmax(-1)).float().mean()) > 0.6
+    assert float((codes[0, :, 0] == codes[1, :, 0]).float().mean()) > 0.6
+    one = tokenizer.quantizer.codebooks[0][codes[..., 0]]
+    both = tokenizer.quantizer.decode(codes)
+    assert (features - both).square().mean() < 0.9 * (features - one).square().mean(), "the second book adds to the first"
     (work / "checkpoints").mkdir(exist_ok=True)
     state = {"config": tokenizer.config.to_dict(), "model": tokenizer.state_dict(), "probe": [0.5, 0.6]}
-    train_semantic.save(state, work / "checkpoints" / "semantic.pt")
+    write(work / "checkpoints" / "semantic.pt", state)
     codec = Codec(TINY_CODEC)
     saved = {"config": TINY_CODEC.to_dict(), "model": codec.state_dict(), "step": 1, "spent": 1.0, "log": []}
-    train_semantic.save(saved, work / "checkpoints" / "codec.pt")
+    write(work / "checkpoints" / "codec.pt", saved)
     found = export_trained(work)
     assert len(found.graphs) == 3 and len(found.notes) == 2
+    assert found.semantic["codebooks"] == 2
 
 
 def test_a_mono_codec_widened_hears_the_mid_as_before(tmp_path: Path) -> None:

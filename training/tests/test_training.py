@@ -1,18 +1,19 @@
 """The stages learn, resume, shrink to 8 bits without harm, and line up with their condition."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from segue_training import checkpoint, train_stage
+from segue_training import checkpoint, objectives, train_stage
 from segue_training.objectives import CLEAN, PAD, Corruption, losses
 from segue_training.quantize import ship_stage
 from segue_training.stage_graph import export
 from segue_training.stages import AutoregressiveConfig, ParallelConfig, build
 from segue_training.token_data import Crops, Excerpt, Shards, condition_window, write_shard
-from segue_training.train_stage import Trainer, begin_with_blocks
+from segue_training.train_stage import Trainer, begin_with
 from segue_training.transformer import TransformerShape
 
 from .test_stage_graph import Cached
@@ -37,7 +38,7 @@ def excerpts(count=40, length=120, seed=0):
     random = np.random.default_rng(seed)
     made = []
     for _ in range(count):
-        semantic = random.integers(16, size=length)
+        semantic = random.integers(16, size=(length, 1))
         window = condition_window(semantic, np.arange(2 * length), 2, (0, 1, 2), 0)
         coarse = (window * 3 + 1) % 16
         fine = np.stack([np.roll(coarse[:, 0], 1), coarse[:, 2]], axis=1)
@@ -70,7 +71,7 @@ def walks(count=40, length=200, seed=0):
     random = np.random.default_rng(seed)
     return [
         Excerpt(
-            np.cumsum(random.choice([1, 2, 5], size=length, p=[0.6, 0.3, 0.1])) % 16, np.zeros((2 * length, 5), int)
+            np.cumsum(random.choice([1, 2, 5], size=length, p=[0.6, 0.3, 0.1])) [:, None] % 16, np.zeros((2 * length, 5), int)
         )
         for _ in range(count)
     ]
@@ -110,13 +111,23 @@ def test_a_run_resumes_where_it_stopped(tmp_path):
 def test_blocks_of_other_tokens_are_a_beginning_and_embeddings_are_not(tmp_path):
     old = Trainer("semantic", SEMANTIC, 1.0, tmp_path / "old.pt")
     old.save()
-    new = Trainer("semantic", SEMANTIC, 1.0, tmp_path / "new.pt", blocks_from=tmp_path / "old.pt")
+    new = Trainer("semantic", SEMANTIC, 1.0, tmp_path / "new.pt", begin_from=tmp_path / "old.pt")
     before, after = old.model.state_dict(), new.model.state_dict()
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert {"temporal.blocks.0.qkv.weight", "temporal.blocks.0.down.weight"} <= same
     assert not {"heads", "embedding.table"} & same
     with pytest.raises(ValueError, match="same size"):
-        begin_with_blocks(new.model, {})
+        begin_with(new.model, {}, same_tokens=False)
+
+
+def test_of_a_stage_on_the_same_tokens_only_the_condition_is_new(tmp_path):
+    old = Trainer("coarse", COARSE, 1.0, tmp_path / "old.pt")
+    old.save()
+    config = dataclasses.replace(COARSE, condition_books=2)
+    new = Trainer("coarse", config, 1.0, tmp_path / "new.pt", begin_from=tmp_path / "old.pt", same_tokens=True)
+    before, after = old.model.state_dict(), new.model.state_dict()
+    same = {name for name in before if before[name].shape == after[name].shape and torch.equal(before[name], after[name])}
+    assert same == set(before) - {"condition.table", "condition.offset"}
 
 
 def test_training_from_a_cache_that_grows_ends_by_the_clock(tmp_path):
@@ -142,13 +153,25 @@ def test_shards_keep_excerpts_apart(tmp_path):
 
 
 def test_the_condition_window_follows_the_contract():
-    semantic = np.array([10, 11, 12, 13])
+    semantic = np.array([[10], [11], [12], [13]])
     window = condition_window(semantic, np.arange(8), 2, (0, 1, 2), 99)
     assert window[0].tolist() == [10, 11, 12]
     assert window[1].tolist() == [10, 11, 12]
     assert window[5].tolist() == [12, 13, 99]
     assert window[7].tolist() == [13, 99, 99]
     assert condition_window(semantic, np.array([-1]), 2, (0,), 99).tolist() == [[99]]
+    product = np.array([[10, 20], [11, 21]])
+    assert condition_window(product, np.array([0, 2]), 2, (0, 1), 99).tolist() == [[10, 20, 11, 21], [11, 21, 99, 99]]
+
+
+def test_what_is_hidden_of_the_condition_is_whole_frames():
+    config = dataclasses.replace(COARSE, condition_books=2)
+    cond = torch.randint(16, (400, 5, config.window))
+    hidden = objectives._hide(cond, config, Corruption(condition=0.1, look_ahead=0.5)) == 16
+    assert (hidden == hidden[:, :1]).all(), "the same in all of a sequence"
+    kept = (~hidden[:, 0]).sum(dim=1)
+    assert set(kept.tolist()) == {0, 2, 4, 6}
+    assert all(not hidden[i, 0, :n].any() for i, n in enumerate(kept))
 
 
 def test_frames_behind_the_end_are_not_trained_on():

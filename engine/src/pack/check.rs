@@ -27,12 +27,11 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
         expect(named(&file.name), format!("file name {:?}", file.name), "a plain name inside the pack's folder")?;
         expect(file.bytes <= super::MAX_FILE_BYTES, format!("{}: {} bytes", file.name, file.bytes), "at most 2 GiB")?;
     }
-    stream("codec", m.codec.hop, m.codec.cardinality)?;
-    expect((1..=64).contains(&m.codec.codebooks), format!("codec.codebooks = {}", m.codec.codebooks), "1 to 64")?;
+    stream("codec", m.codec.hop, m.codec.cardinality, m.codec.codebooks)?;
     let transforms = |n: usize| (16..=65_536).contains(&n) && n.is_multiple_of(2);
     let mut analyses = m.codec.encoder.analysis.clone();
     if let Some(semantic) = &m.semantic {
-        stream("semantic", semantic.hop, semantic.cardinality)?;
+        stream("semantic", semantic.hop, semantic.cardinality, semantic.codebooks)?;
         analyses.extend(&semantic.analysis);
         expect(!semantic.analysis.is_empty(), "semantic.analysis empty", "at least one analysis")?;
     }
@@ -63,8 +62,9 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
     stages(m)
 }
 
-fn stream(name: &str, hop: usize, cardinality: usize) -> Result<(), Complaint> {
+fn stream(name: &str, hop: usize, cardinality: usize, codebooks: usize) -> Result<(), Complaint> {
     expect((1..=65_536).contains(&hop), format!("{name}.hop = {hop}"), "1 to 65536")?;
+    expect((1..=64).contains(&codebooks), format!("{name}.codebooks = {codebooks}"), "1 to 64")?;
     expect((2..=32_768).contains(&cardinality), format!("{name}.cardinality = {cardinality}"), "2 to 32768")
 }
 
@@ -97,7 +97,14 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
             "codebooks of its stream",
         )?;
         match s.writes {
-            StreamId::Semantic => semantic_written = true,
+            StreamId::Semantic => {
+                expect(
+                    s.first_codebook == 0 && s.codebooks == m.codebooks(s.writes),
+                    format!("stage {id} writes codebooks {}..{end} of the semantic stream", s.first_codebook),
+                    "all of them at once",
+                )?;
+                semantic_written = true;
+            }
             StreamId::Acoustic => {
                 let in_order = written[..s.first_codebook].iter().all(|w| *w)
                     && !written[s.first_codebook..end].iter().any(|w| *w);
@@ -117,6 +124,11 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
                     || (!flat && (1..=64).contains(&n)) && condition.offsets.iter().all(|o| o.unsigned_abs() <= 256),
                 format!("stage {id}: offsets {:?}", condition.offsets),
                 "1 to 64 offsets within ±256, none of a flattened stage",
+            )?;
+            expect(
+                !flat || m.codebooks(condition.stream) == 1,
+                format!("stage {id} is flattened and conditioned on {} codebooks", m.codebooks(condition.stream)),
+                "a stream of one codebook",
             )?;
             let known = condition.stream != StreamId::Semantic || semantic_written;
             expect(

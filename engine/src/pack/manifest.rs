@@ -137,12 +137,19 @@ pub struct Decoder {
 pub struct Semantic {
     /// Samples a frame owns.
     pub hop: usize,
-    /// Number of clusters.
+    /// Codebooks per frame: more than one is a product code.
+    #[serde(default = "one")]
+    pub codebooks: usize,
+    /// Number of clusters of each.
     pub cardinality: usize,
     /// File name.
     pub graph: String,
     /// One per graph input `spectrum_i`.
     pub analysis: Vec<AnalysisSpec>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// A token stream.
@@ -246,11 +253,16 @@ impl Manifest {
         // One more, for a window that does not begin with a frame of it.
         hops.map_or(0, |(own, other)| (stage.window.saturating_mul(own)).div_ceil(other.max(1)) + 1)
     }
+    /// Tokens that an autoregressive stage sees of what conditions it: the codebooks of each offset; `None` if nothing does.
+    #[must_use]
+    pub fn condition_window(&self, stage: &Stage) -> Option<usize> {
+        stage.condition.as_ref().map(|c| c.offsets.len() * self.codebooks(c.stream))
+    }
     /// Codebooks of a stream.
     #[must_use]
     pub fn codebooks(&self, stream: StreamId) -> usize {
         match stream {
-            StreamId::Semantic => 1,
+            StreamId::Semantic => self.semantic.as_ref().map_or(1, |s| s.codebooks),
             StreamId::Acoustic => self.codec.codebooks,
         }
     }

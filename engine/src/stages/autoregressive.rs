@@ -9,12 +9,8 @@ use crate::pack::manifest::{Manifest, Stage as Spec};
 use crate::sampler::{Draw, Noise, Sampling};
 use std::sync::Arc;
 
-fn window(spec: &Spec) -> Option<usize> {
-    spec.condition.as_ref().map(|condition| condition.offsets.len())
-}
-
-pub(super) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
-    cached::check(spec, graph, spec.codebooks, window(spec))
+pub(super) fn check(manifest: &Manifest, spec: &Spec, graph: &Graph) -> Result<()> {
+    cached::check(spec, graph, spec.codebooks, manifest.condition_window(spec))
 }
 
 /// Of one continuation, or of several in lanes that are always at the same frame.
@@ -27,6 +23,8 @@ pub(super) struct Autoregressive {
     /// Of each lane.
     noise: Vec<Noise>,
     model: Cached,
+    /// See [`Manifest::condition_window`].
+    window: Option<usize>,
     /// Samples per frame of its own and of the conditioning stream.
     hops: (usize, usize),
     unknown: i64,
@@ -39,25 +37,26 @@ pub(super) struct Autoregressive {
 
 impl Autoregressive {
     pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>) -> Result<Self> {
-        let model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window(&spec), 1)?;
+        let window = manifest.condition_window(&spec);
+        let model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window, 1)?;
         let own = manifest.hop(spec.writes).unwrap_or(1);
         let (other, unknown) = match &spec.condition {
             Some(c) => (manifest.hop(c.stream).unwrap_or(1), manifest.cardinality(c.stream) as i64),
             None => (1, 0),
         };
         let noise = vec![Noise::new(0, place, spec.codebooks * spec.candidates)];
-        Ok(Self { spec, place, graph, noise, model, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
+        Ok(Self { spec, place, graph, noise, model, window, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
     }
 
     /// A lane for each seed, all of them where this one is; `graph` is its own or [`Models::second`](crate::models::Models).
     pub(super) fn in_lanes(&self, graph: Arc<Graph>, seeds: &[u64]) -> Result<Self> {
         let spec = self.spec.clone();
-        let mut model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window(&spec), seeds.len())?;
+        let mut model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, self.window, seeds.len())?;
         model.remember(&self.model);
         let noise = |seed: &u64| Noise::new(*seed, self.place, spec.codebooks * spec.candidates);
         let noise = seeds.iter().map(noise).collect();
-        let Self { place, hops, unknown, base, next, first, .. } = *self;
-        Ok(Self { spec, place, graph, noise, model, hops, unknown, base, next, first })
+        let Self { place, window, hops, unknown, base, next, first, .. } = *self;
+        Ok(Self { spec, place, graph, noise, model, window, hops, unknown, base, next, first })
     }
 
     /// The frame of the conditioning stream at the time of a frame of its own.
@@ -88,10 +87,12 @@ impl Autoregressive {
             if let Some(condition) = &self.spec.condition {
                 let other = streams.of(condition.stream);
                 let now = self.at(frame);
-                cond.extend(condition.offsets.iter().map(|offset| {
-                    let index = usize::try_from(now + offset).ok().filter(|i| *i < other.frames());
-                    index.map_or(self.unknown, |i| i64::from(other.frame(i)[0]))
-                }));
+                for offset in &condition.offsets {
+                    match usize::try_from(now + offset).ok().filter(|i| *i < other.frames()) {
+                        Some(i) => cond.extend(other.frame(i).iter().map(|id| i64::from(*id))),
+                        None => cond.extend(std::iter::repeat_n(self.unknown, other.codebooks)),
+                    }
+                }
             }
         }
     }

@@ -109,9 +109,9 @@ fn start(manifest: &Manifest, place: usize, graph: Arc<Graph>) -> Result<Box<dyn
 }
 
 /// Checks that the graph is what the manifest promises.
-pub(crate) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
+pub(crate) fn check(manifest: &Manifest, spec: &Spec, graph: &Graph) -> Result<()> {
     match spec.kind {
-        StageKind::Autoregressive => autoregressive::check(spec, graph),
+        StageKind::Autoregressive => autoregressive::check(manifest, spec, graph),
         StageKind::Flattened => flattened::check(spec, graph),
         StageKind::Parallel => parallel::check(spec, graph),
     }
