@@ -113,7 +113,7 @@ impl Continuation {
         streams.acoustic.ids.truncate(frames * codec.codebooks);
         if let Some(semantic) = &manifest.semantic {
             let frames = known(streams.semantic.frames(), look_ahead(&semantic.analysis), semantic.hop);
-            streams.semantic.ids.truncate(frames);
+            streams.semantic.ids.truncate(frames * semantic.codebooks);
         }
         if frames == 0 {
             return Err(Error::Request(format!("take {:?} holds no prompt", take.name)));
@@ -140,7 +140,7 @@ impl Continuation {
         let first = (cut / codec.hop * codec.codebooks).min(streams.acoustic.ids.len());
         streams.acoustic.ids.drain(..first);
         if let Some(semantic) = semantic {
-            let first = (cut / semantic.hop).min(streams.semantic.ids.len());
+            let first = (cut / semantic.hop * semantic.codebooks).min(streams.semantic.ids.len());
             streams.semantic.ids.drain(..first);
         }
         let prompt = end - cut;
@@ -345,7 +345,7 @@ impl Continuation {
                 seed: self.seed,
                 temperatures: with.temperatures,
                 top_p: with.top_p,
-                device: self.models.device.to_string(),
+                device: self.models.device(),
                 tempo: None,
                 made_at: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             },

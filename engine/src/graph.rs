@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::pack::Pack;
-use crate::runtime::{self, Device};
+use crate::runtime::{self, Device, How};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
 use parking_lot::Mutex;
@@ -14,27 +14,34 @@ pub(crate) type Dim = Option<usize>;
 
 /// A loaded graph. Streams share it; each run holds its lock, so several plugin instances take turns.
 pub(crate) struct Graph {
-    pack: String,
+    pack: Pack,
     name: String,
+    how: How,
     inputs: Vec<(String, TensorElementType, Vec<i64>)>,
     outputs: Vec<(String, TensorElementType, Vec<i64>)>,
-    pub(crate) session: Mutex<Session>,
+    seat: Mutex<Seat>,
+}
+
+/// The session that runs a graph. One on a device that failed gives its place to one on the CPU: no tensor lives on the
+/// device from run to run, so that nothing is lost with it.
+struct Seat {
+    session: Session,
+    /// Why it is no longer on the device that was asked for.
+    moved: Option<String>,
+    /// Runs until the device is lost: for tests, which have none to lose.
+    lost_in: Option<u32>,
 }
 
 impl std::fmt::Debug for Graph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Graph({} of {})", self.name, self.pack)
+        write!(f, "Graph({} of {})", self.name, self.pack.label())
     }
 }
 
 impl Graph {
     /// Reads, checks the hash, and makes a session.
-    pub(crate) fn load(pack: &Pack, name: &str, device: Device, threads: usize) -> Result<Self> {
-        let bytes = pack.read_graph(name)?;
-        let session = runtime::session(&bytes, device, threads).map_err(|reason| match device {
-            Device::Cpu => Error::Inference { pack: pack.label(), graph: name.into(), reason },
-            other => Error::Device { device: other.to_string(), reason },
-        })?;
+    pub(crate) fn load(pack: &Pack, name: &str, how: &How) -> Result<Self> {
+        let session = open(pack, name, how)?;
         let signature = |outlets: &[ort::value::Outlet]| {
             let of = |outlet: &ort::value::Outlet| match outlet.dtype() {
                 ValueType::Tensor { ty, shape, .. } => (outlet.name().to_owned(), *ty, shape.to_vec()),
@@ -43,7 +50,42 @@ impl Graph {
             outlets.iter().map(of).collect()
         };
         let (inputs, outputs) = (signature(session.inputs()), signature(session.outputs()));
-        Ok(Self { pack: pack.label(), name: name.into(), inputs, outputs, session: Mutex::new(session) })
+        let seat = Mutex::new(Seat { session, moved: None, lost_in: None });
+        Ok(Self { pack: pack.clone(), name: name.into(), how: how.clone(), inputs, outputs, seat })
+    }
+
+    /// Hands `run` the session, and whether it is another one than was loaded. If it fails on a device, it is run again on the
+    /// CPU, where this graph then stays.
+    pub(crate) fn with_session<T>(&self, mut run: impl FnMut(&mut Session, bool) -> ort::Result<T>) -> Result<T> {
+        let mut seat = self.seat.lock();
+        let moved = seat.moved.is_some();
+        let lost = seat.lost_in == Some(0);
+        seat.lost_in = seat.lost_in.map(|runs| runs.saturating_sub(1));
+        let found = if lost { Err(ort::Error::new("the device is lost")) } else { run(&mut seat.session, moved) };
+        match found {
+            Ok(found) => Ok(found),
+            Err(reason) if self.how.device == Device::Cpu || moved => Err(self.failed(reason)),
+            Err(reason) => {
+                let cpu = How { device: Device::Cpu, ..self.how.clone() };
+                // If that cannot be had either, what went wrong first is what matters.
+                let session = open(&self.pack, &self.name, &cpu).map_err(|_| self.failed(&reason))?;
+                *seat = Seat { session, moved: Some(reason.to_string()), lost_in: None };
+                run(&mut seat.session, true).map_err(|e| self.failed(e))
+            }
+        }
+    }
+
+    /// Why it is no longer on the device that was asked for.
+    pub(crate) fn moved(&self) -> Option<String> {
+        self.seat.lock().moved.clone()
+    }
+
+    /// As if this graph ran on a device, and that failed after so many runs.
+    pub(crate) fn lose_device(self: &mut Arc<Self>, after: u32) {
+        if let Some(graph) = Arc::get_mut(self) {
+            graph.how.device = Device::Cuda;
+            graph.seat.get_mut().lost_in = Some(after);
+        }
     }
 
     /// Complains unless there is an input of this name, type and shape (`None`: any size).
@@ -104,12 +146,20 @@ impl Graph {
     }
 
     pub(crate) fn invalid(&self, found: String, expected: String) -> Error {
-        Error::PackInvalid { pack: self.pack.clone(), file: self.name.clone(), found, expected }
+        Error::PackInvalid { pack: self.pack.label(), file: self.name.clone(), found, expected }
     }
 
     pub(crate) fn failed(&self, reason: impl std::fmt::Display) -> Error {
-        Error::Inference { pack: self.pack.clone(), graph: self.name.clone(), reason: reason.to_string() }
+        Error::Inference { pack: self.pack.label(), graph: self.name.clone(), reason: reason.to_string() }
     }
+}
+
+fn open(pack: &Pack, name: &str, how: &How) -> Result<Session> {
+    let bytes = pack.read_graph(name)?;
+    runtime::session(&bytes, name, how).map_err(|reason| match how.device {
+        Device::Cpu => Error::Inference { pack: pack.label(), graph: name.into(), reason },
+        other => Error::Device { device: other.to_string(), reason },
+    })
 }
 
 /// Values in a state of this shape, unless a graph claims more than there can sensibly be.
@@ -157,24 +207,22 @@ impl StateStream {
     pub(crate) fn run<T>(
         &mut self,
         inputs: Vec<(&str, DynValue)>,
-        read: impl FnOnce(&Graph, &SessionOutputs<'_>) -> Result<T>,
+        mut read: impl FnMut(&Graph, &SessionOutputs<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
-            Vec::with_capacity(inputs.len() + self.states.len());
-        values.extend(inputs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value.into())));
-        for (_, name, state) in &self.states {
-            values.push((Cow::Borrowed(name.as_str()), state.into()));
-        }
-        let mut session = self.graph.session.lock();
-        let mut outputs = session.run(values).map_err(|e| self.graph.failed(e))?;
-        let result = read(&self.graph, &outputs)?;
-        let mut next = Vec::with_capacity(self.states.len());
-        for (output, ..) in &self.states {
-            next.push(outputs.remove(output).ok_or_else(|| self.graph.failed(format!("no output {output}")))?);
-        }
-        drop(outputs);
-        for ((.., state), next) in self.states.iter_mut().zip(next) {
-            *state = next;
+        let Self { graph, states, .. } = self;
+        let (result, next) = graph.with_session(|session, _| {
+            let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
+                Vec::with_capacity(inputs.len() + states.len());
+            values.extend(inputs.iter().map(|(name, value)| (Cow::Borrowed(*name), value.into())));
+            values.extend(states.iter().map(|(_, name, state)| (Cow::Borrowed(name.as_str()), state.into())));
+            let mut outputs = session.run(values)?;
+            let result = read(graph, &outputs);
+            let next: Vec<_> = states.iter().map(|(output, ..)| outputs.remove(output)).collect();
+            Ok((result, next))
+        })?;
+        let result = result?;
+        for ((output, _, state), next) in states.iter_mut().zip(next) {
+            *state = next.ok_or_else(|| graph.failed(format!("no output {output}")))?;
         }
         Ok(result)
     }

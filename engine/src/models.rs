@@ -5,6 +5,7 @@ use crate::graph::Graph;
 use crate::pack::manifest::Manifest;
 use crate::pack::{self, Pack};
 pub use crate::runtime::Device;
+use crate::runtime::How;
 use crate::status::PackSummary;
 use crate::tokenizers::{Decoder, Tokenizer};
 use crate::{runtime, stages};
@@ -23,11 +24,14 @@ pub struct LoadRequest {
     pub device: Device,
     /// Intra-op threads per session, at least 1.
     pub threads: usize,
+    /// Folder in which ONNX Runtime leaves what each node of each graph took, `GRAPH_TIME.json`, once these models are
+    /// dropped. They are then nobody else's, and slower.
+    pub profile: Option<PathBuf>,
 }
 
 impl Default for LoadRequest {
     fn default() -> Self {
-        Self { pack: None, runtime: None, device: Device::Cpu, threads: 1 }
+        Self { pack: None, runtime: None, device: Device::Cpu, threads: 1, profile: None }
     }
 }
 
@@ -35,8 +39,7 @@ impl Default for LoadRequest {
 #[derive(Debug)]
 pub struct Models {
     pub(crate) pack: Pack,
-    pub(crate) device: Device,
-    threads: usize,
+    how: How,
     pub(crate) encoder: Arc<Graph>,
     pub(crate) decoder: Arc<Graph>,
     pub(crate) semantic: Option<Arc<Graph>>,
@@ -46,7 +49,7 @@ pub struct Models {
 /// Beside what a pack itself takes.
 const RUNTIME_MEGABYTES: u64 = 128;
 
-type Key = (String, Device, usize);
+type Key = (String, How);
 static SHARED: Mutex<Vec<(Key, Weak<Models>)>> = Mutex::new(Vec::new());
 
 /// What loading a pack takes: its files, the runtime's copies of them while it rearranges them, and its arenas.
@@ -64,11 +67,13 @@ impl Models {
     pub fn load(request: &LoadRequest) -> Result<Arc<Self>> {
         // The pack first: its errors do not depend on the runtime being there.
         let pack = pack::find(request.pack.as_deref())?;
-        let key = (pack.hash.clone(), request.device, request.threads.max(1));
+        let how = How { device: request.device, threads: request.threads.max(1), profile: request.profile.clone() };
+        let key = (pack.hash.clone(), how.clone());
         // Held while loading, so that two instances that start together load once.
         let mut shared = SHARED.lock();
         shared.retain(|(_, models)| models.strong_count() > 0);
-        if let Some(models) = shared.iter().find(|(k, _)| *k == key).and_then(|(_, m)| m.upgrade()) {
+        let shareable = how.profile.is_none();
+        if let Some(models) = shared.iter().find(|(k, _)| *k == key && shareable).and_then(|(_, m)| m.upgrade()) {
             return Ok(models);
         }
         runtime::load(request.runtime.as_deref())?;
@@ -79,13 +84,13 @@ impl Models {
         room.try_reserve_exact((megabytes << 20) as usize).map_err(|_| short())?;
         // Or an optimiser may leave out what nobody looks at, and take it for granted.
         drop(std::hint::black_box(room));
-        let models = Arc::new(Self::load_graphs(pack, request.device, request.threads.max(1))?);
+        let models = Arc::new(Self::load_graphs(pack, how)?);
         shared.push((key, Arc::downgrade(&models)));
         Ok(models)
     }
 
-    fn load_graphs(pack: Pack, device: Device, threads: usize) -> Result<Self> {
-        let load = |name: &str| Graph::load(&pack, name, device, threads).map(Arc::new);
+    fn load_graphs(pack: Pack, how: How) -> Result<Self> {
+        let load = |name: &str| Graph::load(&pack, name, &how).map(Arc::new);
         let m = &pack.manifest;
         let encoder = load(&m.codec.encoder.graph)?;
         Tokenizer::check(&encoder, &m.codec.encoder.analysis, "codes", Some(m.codec.codebooks))?;
@@ -94,7 +99,12 @@ impl Models {
         let semantic = match &m.semantic {
             Some(semantic) => {
                 let graph = load(&semantic.graph)?;
-                Tokenizer::check(&graph, &semantic.analysis, "tokens", None)?;
+                Tokenizer::check(
+                    &graph,
+                    &semantic.analysis,
+                    "tokens",
+                    (semantic.codebooks > 1).then_some(semantic.codebooks),
+                )?;
                 Some(graph)
             }
             None => None,
@@ -102,10 +112,10 @@ impl Models {
         let mut graphs = Vec::with_capacity(m.stages.len());
         for spec in &m.stages {
             let graph = load(&spec.graph)?;
-            stages::check(spec, &graph)?;
+            stages::check(m, spec, &graph)?;
             graphs.push(graph);
         }
-        Ok(Self { pack, device, threads, encoder, decoder, semantic, stages: graphs })
+        Ok(Self { pack, how, encoder, decoder, semantic, stages: graphs })
     }
 
     /// How many continuations of one prompt can be made together: 1 if the pack's graphs take one at a time.
@@ -119,7 +129,44 @@ impl Models {
     /// # Errors
     /// As [`Self::load`], of the one file.
     pub(crate) fn second(&self, place: usize) -> Result<Arc<Graph>> {
-        Graph::load(&self.pack, &self.manifest().stages[place].graph, self.device, self.threads).map(Arc::new)
+        Graph::load(&self.pack, &self.manifest().stages[place].graph, &self.how).map(Arc::new)
+    }
+
+    fn graphs(&self) -> impl Iterator<Item = &Arc<Graph>> {
+        [&self.encoder, &self.decoder].into_iter().chain(&self.semantic).chain(&self.stages)
+    }
+
+    /// Where it runs: a device, or `cpu` once that has failed.
+    #[must_use]
+    pub fn device(&self) -> String {
+        let device = if self.lost().is_some() { Device::Cpu } else { self.how.device };
+        device.to_string()
+    }
+
+    /// Why it no longer runs where it was asked to. What a device was busy with goes on on the CPU, token for token.
+    #[must_use]
+    pub fn lost(&self) -> Option<Error> {
+        if self.how.device == Device::Cpu {
+            return None;
+        }
+        let reason = self.graphs().find_map(|graph| graph.moved())?;
+        Some(Error::Device { device: self.how.device.to_string(), reason })
+    }
+
+    /// These models, alone, as if each graph ran on a device that is lost after so many runs of it: for tests.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    #[doc(hidden)]
+    pub fn on_a_device_that_fails(request: &LoadRequest, after: u32) -> Result<Arc<Self>> {
+        let pack = pack::find(request.pack.as_deref())?;
+        runtime::load(request.runtime.as_deref())?;
+        let how = How { device: Device::Cpu, threads: 1, profile: None };
+        let mut models = Self::load_graphs(pack, how)?;
+        let Self { encoder, decoder, semantic, stages, .. } = &mut models;
+        [encoder, decoder].into_iter().chain(semantic).chain(stages).for_each(|graph| graph.lose_device(after));
+        models.how.device = Device::Cuda;
+        Ok(Arc::new(models))
     }
 
     /// The pack's manifest.
@@ -151,8 +198,8 @@ impl Models {
             stages: m.stages.iter().map(|s| s.id.clone()).collect(),
             sample_rate: m.audio.sample_rate,
             channels: m.audio.channels,
-            device: self.device.to_string(),
-            threads: self.threads,
+            device: self.device(),
+            threads: self.how.threads,
             license: m.license.clone(),
         }
     }
@@ -164,7 +211,9 @@ impl Models {
 
     pub(crate) fn new_semantic(&self) -> Result<Option<Tokenizer>> {
         match (&self.manifest().semantic, &self.semantic) {
-            (Some(s), Some(graph)) => Ok(Some(Tokenizer::new(Arc::clone(graph), &s.analysis, s.hop, "tokens", 1)?)),
+            (Some(s), Some(graph)) => {
+                Ok(Some(Tokenizer::new(Arc::clone(graph), &s.analysis, s.hop, "tokens", s.codebooks)?))
+            }
             _ => Ok(None),
         }
     }

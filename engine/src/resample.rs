@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Indexing, Resampler};
 
-const CHUNK: usize = 1024;
+/// Input samples that are turned over at once, and the filter's length: a continuation waits for as much of itself.
+const CHUNK: usize = 256;
 
 /// A streaming resampler for planar audio. Worker thread.
 pub struct StreamResampler {

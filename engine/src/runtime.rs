@@ -88,20 +88,30 @@ pub fn load(chosen: Option<&Path>) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// How graphs run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct How {
+    pub(crate) device: Device,
+    /// Of one graph, at least 1.
+    pub(crate) threads: usize,
+    /// See [`crate::models::LoadRequest::profile`].
+    pub(crate) profile: Option<PathBuf>,
+}
+
 /// Makes a session of a graph held in memory (its hash has been checked).
 ///
 /// # Errors
 /// What ONNX Runtime says, in words; [`load`] must have succeeded before.
-pub(crate) fn session(graph: &[u8], device: Device, threads: usize) -> std::result::Result<Session, String> {
+pub(crate) fn session(graph: &[u8], name: &str, how: &How) -> std::result::Result<Session, String> {
     let loaded = LOADED.lock();
     let environment = &loaded.as_ref().ok_or("ONNX Runtime is not loaded")?.environment;
     let builder = Session::builder(environment).map_err(|e| e.to_string())?;
-    configure(builder, device, threads).map_err(|e| e.to_string())?.commit_from_memory(graph).map_err(|e| e.to_string())
+    configure(builder, name, how).map_err(|e| e.to_string())?.commit_from_memory(graph).map_err(|e| e.to_string())
 }
 
-fn configure(builder: SessionBuilder, device: Device, threads: usize) -> ort::Result<SessionBuilder> {
+fn configure(builder: SessionBuilder, name: &str, how: &How) -> ort::Result<SessionBuilder> {
     // Set explicitly: by default this ort chooses a device by itself.
-    let provider = match device {
+    let provider = match how.device {
         Device::Cpu => ort::ep::CPU::default().build(),
         Device::Cuda => ort::ep::CUDA::default().build().error_on_failure(),
         Device::DirectMl => ort::ep::DirectML::default().build().error_on_failure(),
@@ -109,9 +119,12 @@ fn configure(builder: SessionBuilder, device: Device, threads: usize) -> ort::Re
     let builder = builder
         .with_execution_providers([provider])?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads.max(1))?
+        .with_intra_threads(how.threads.max(1))?
         .with_inter_threads(1)?
         // Spinning workers would take the cores the host's audio threads need.
         .with_intra_op_spinning(false)?;
-    Ok(builder)
+    match &how.profile {
+        Some(folder) => Ok(builder.with_profiling(folder.join(name))?),
+        None => Ok(builder),
+    }
 }

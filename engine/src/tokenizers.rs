@@ -186,7 +186,7 @@ impl Decoder {
         let ids = tensor(&graph, &[1, n, self.codebooks], codes.iter().map(|c| i64::from(*c)).collect())?;
         let (heads, mix, position) = (&mut self.syntheses, &mut self.mix, self.position);
         self.stream.run(vec![("codes", ids)], |graph, outputs| {
-            for head in heads {
+            for head in heads.iter_mut() {
                 let spectrum: &[f32] = output(graph, outputs, &head.output)?;
                 let row = head.bins * 2;
                 if spectrum.len() != n * head.per_frame * row {

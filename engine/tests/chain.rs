@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_side_by_side_is_alone, chords, load, play_on, rms, tiny_pack};
+use common::{assert_side_by_side_is_alone, chords, load, play_on, rms, runtime, tiny_pack};
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
 use segue_engine::models::{LoadRequest, Models};
@@ -186,7 +186,7 @@ fn goes_on_from_a_takes_end_without_a_seam_and_without_encoding() {
         let books = take.acoustic.codebooks;
         let old = &take.acoustic.ids[cut / 480 * books..];
         assert_eq!(&child.acoustic.ids[..old.len()], old);
-        assert_eq!(child.semantic.ids[..100], take.semantic.ids[cut / 960..][..100]);
+        assert_eq!(child.semantic.ids[..100], take.semantic.ids[cut / 960 * take.semantic.codebooks..][..100]);
         // And it decodes to what was played.
         let mut decoder = TakeDecoder::new(&models, &child).unwrap();
         let mut again = Vec::new();
@@ -246,12 +246,33 @@ fn a_damaged_graph_is_refused_before_the_runtime_sees_it() {
     bytes[middle] ^= 1;
     std::fs::write(&graph, bytes).unwrap();
     // Two threads: with one, the weights of the undamaged copy may be in memory already and would be shared.
-    let request = LoadRequest {
-        pack: Some(folder.path().into()),
-        runtime: common::runtime(),
-        threads: 2,
-        ..LoadRequest::default()
-    };
+    let request =
+        LoadRequest { pack: Some(folder.path().into()), runtime: runtime(), threads: 2, ..LoadRequest::default() };
     let error = Models::load(&request).unwrap_err();
     assert!(error.to_string().contains("stage_coarse.onnx") && error.to_string().contains("sha256"), "{error}");
+}
+
+#[test]
+fn a_device_that_fails_in_the_middle_of_a_take_costs_no_token() {
+    let request = LoadRequest { pack: Some(tiny_pack()), runtime: runtime(), ..LoadRequest::default() };
+    let models = load(tiny_pack());
+    let prompt = chords(models.sample_rate(), 3.0);
+    let play = |models: &Arc<Models>| {
+        let mut one = Continuation::prefill(Arc::clone(models), &prompt, 7).unwrap();
+        let audio = play_on(&mut one, &LIVELY, models.sample_rate(), 6.0);
+        (audio, one.take(TakeId(1), "Take 1".into(), &LIVELY))
+    };
+    let (wanted, take) = play(&models);
+    assert!(models.lost().is_none() && take.provenance.device == "cpu");
+    // Each graph at its first run, the prompt's; and long after.
+    for after in [0, 40] {
+        let failing = Models::on_a_device_that_fails(&request, after).unwrap();
+        assert!(failing.lost().is_none() && failing.summary().device == "cuda");
+        let (heard, again) = play(&failing);
+        assert_eq!(wanted, heard, "after {after} runs");
+        assert_eq!((take.semantic.clone(), take.acoustic.clone()), (again.semantic, again.acoustic));
+        assert_eq!(again.provenance.device, "cpu");
+        let said = failing.lost().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains("cuda") && said.contains("lost"), "{said}");
+    }
 }

@@ -4,6 +4,7 @@ mod compare;
 mod engine;
 mod machine;
 mod plugin;
+mod profile;
 mod scale;
 
 use crate::engine::Place;
@@ -28,6 +29,9 @@ pub struct Args {
     /// Instead, measure how time and memory grow, and write `scale.json` and `scale.png` into this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["json", "compare"])]
     scale: Option<PathBuf>,
+    /// Instead, time every node of every graph, and write `profile.json` and ONNX Runtime's profiles into this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["json", "compare", "scale"])]
+    profile: Option<PathBuf>,
     /// Runs to take medians over.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
@@ -105,6 +109,9 @@ pub struct Figures {
 /// Runs the task.
 pub fn run(args: &Args) -> Result<()> {
     args.place.check()?;
+    if let Some(folder) = &args.profile {
+        return profile::run(args, folder);
+    }
     bundle::bundle()?;
     if let Some(folder) = &args.scale {
         return scale::run(args, folder);

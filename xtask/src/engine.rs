@@ -41,6 +41,11 @@ impl Place {
 
     /// Loads the models.
     pub fn load(&self) -> Result<Arc<Models>> {
+        self.profiled(None)
+    }
+
+    /// The same, with every node timed: see [`LoadRequest::profile`].
+    pub fn profiled(&self, profile: Option<PathBuf>) -> Result<Arc<Models>> {
         let device = self.check()?;
         let build = match device {
             Device::Cpu => runtime::Build::Cpu,
@@ -53,7 +58,7 @@ impl Place {
         };
         let named = std::env::var_os("SEGUE_PACKS").is_some();
         let pack = self.pack.clone().or_else(|| (!named).then(paths::packs));
-        let request = LoadRequest { pack, runtime: Some(library), device, threads: self.threads };
+        let request = LoadRequest { pack, runtime: Some(library), device, threads: self.threads, profile };
         Ok(Models::load(&request)?)
     }
 }

@@ -6,7 +6,7 @@ use crate::graph::Graph;
 use crate::pack::manifest::Stage as Spec;
 use crate::sampler::Draw;
 use ort::memory::Allocator;
-use ort::session::IoBinding;
+use ort::session::{IoBinding, Session};
 use ort::value::TensorElementType::{Float32, Int32, Int64};
 use ort::value::{PrimitiveTensorElementType, Tensor};
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub(super) fn takes_lanes(graph: &Graph) -> bool {
 pub(super) struct Cached {
     graph: Arc<Graph>,
     binding: IoBinding,
+    /// Whether the binding is one to the session that took over from a device's.
+    moved: bool,
     /// Kept alive (and writable) for the binding.
     tensors: Tensors,
     columns: usize,
@@ -52,7 +54,12 @@ pub(super) struct Cached {
     lanes: usize,
     /// Positions in the cache, the same in every lane.
     filled: usize,
+    /// Positions that are not what the memory held before.
+    cleared: usize,
 }
+
+/// Positions that are cleared together.
+const TILE: usize = 128;
 
 #[derive(Debug)]
 struct Tensors {
@@ -77,17 +84,22 @@ impl Cached {
         window: Option<usize>,
         lanes: usize,
     ) -> Result<Self> {
-        let binding = graph.session.lock().create_binding().map_err(|e| graph.failed(e))?;
-        let (tensors, binding) = bind(spec, binding, columns, window, lanes).map_err(|e| graph.failed(e))?;
-        Ok(Self { graph, binding, tensors, columns, window, lanes, filled: 0 })
+        let mut tensors = Tensors::new(spec, columns, window, lanes).map_err(|e| graph.failed(e))?;
+        let (binding, moved) = graph.with_session(|session, moved| Ok((tensors.bind(session)?, moved)))?;
+        Ok(Self { graph, binding, moved, tensors, columns, window, lanes, filled: 0, cleared: 0 })
     }
 
     /// Takes over another's cache, of one lane, into every lane.
     pub(super) fn remember(&mut self, one: &Self) {
+        self.make_room(one.filled);
         for (cache, from) in self.tensors.caches.iter_mut().zip(&one.tensors.caches) {
-            let (_, from) = from.extract_tensor();
+            let (shape, from) = from.extract_tensor();
+            let [_, _, context, head_dim] = shape[..] else { continue };
+            let (head, filled) = ((context * head_dim) as usize, one.filled * head_dim as usize);
             for lane in cache.extract_tensor_mut().1.chunks_exact_mut(from.len()) {
-                lane.copy_from_slice(from);
+                for (to, from) in lane.chunks_exact_mut(head).zip(from.chunks_exact(head)) {
+                    to[..filled].copy_from_slice(&from[..filled]);
+                }
             }
         }
         self.filled = one.filled;
@@ -96,6 +108,25 @@ impl Cached {
     /// Positions in the cache.
     pub(super) fn filled(&self) -> usize {
         self.filled
+    }
+
+    /// Zeros where no position has been yet, up to `end` and a little further: a kernel may look at a whole tile. Memory that
+    /// no take reaches is never touched, so that the system need not find any for it.
+    fn make_room(&mut self, end: usize) {
+        if end <= self.cleared {
+            return;
+        }
+        let from = self.cleared;
+        for cache in &mut self.tensors.caches {
+            let (shape, values) = cache.extract_tensor_mut();
+            let [_, _, context, head_dim] = shape[..] else { continue };
+            let (context, head_dim) = (context as usize, head_dim as usize);
+            let to = end.next_multiple_of(TILE).min(context);
+            for head in values.chunks_exact_mut(context * head_dim) {
+                head[from * head_dim..to * head_dim].fill(0.0);
+            }
+            self.cleared = to;
+        }
     }
 
     /// Forgets them.
@@ -115,6 +146,7 @@ impl Cached {
     pub(super) fn run(&mut self, codes: &[i64], cond: &[i64]) -> Result<()> {
         let positions = codes.len() / self.columns / self.lanes;
         let total = self.filled + positions;
+        self.make_room(total);
         write(&mut self.tensors.total, &[total as i32]);
         self.tensors.seqlens_k.extract_tensor_mut().1.fill(total as i32 - 1);
         if positions == 1 {
@@ -122,10 +154,18 @@ impl Cached {
             if let Some(tensor) = &mut self.tensors.cond {
                 write(tensor, cond);
             }
-            self.execute()?;
+            self.execute(None)?;
         } else {
             // Prefill is rare: other tensors are bound for it, then the ones of a single step again.
-            self.execute_prefill(positions, codes, cond)?;
+            let (graph, allocator) = (Arc::clone(&self.graph), Allocator::default());
+            let many = |columns: usize, values: &[i64]| {
+                let shape = [self.lanes, positions, columns];
+                let mut tensor = Tensor::<i64>::new(&allocator, shape).map_err(|e| graph.failed(e))?;
+                write(&mut tensor, values);
+                Ok(tensor)
+            };
+            let many = (many(self.columns, codes)?, self.window.map(|window| many(window, cond)).transpose()?);
+            self.execute(Some(many))?;
         }
         self.filled = total;
         Ok(())
@@ -136,29 +176,27 @@ impl Cached {
         (self.tensors.sampled.extract_tensor().1, self.tensors.log_prob.extract_tensor().1)
     }
 
-    fn execute(&mut self) -> Result<()> {
-        let mut session = self.graph.session.lock();
-        session.run_binding(&self.binding).map(|_| ()).map_err(|e| self.graph.failed(e))
-    }
-
-    fn execute_prefill(&mut self, positions: usize, codes: &[i64], cond: &[i64]) -> Result<()> {
-        let graph = Arc::clone(&self.graph);
-        let failed = |e: ort::Error| graph.failed(e);
-        let allocator = Allocator::default();
-        let mut many = Tensor::<i64>::new(&allocator, [self.lanes, positions, self.columns]).map_err(failed)?;
-        write(&mut many, codes);
-        self.binding.bind_input("codes", &many).map_err(failed)?;
-        if let Some(window) = self.window {
-            let mut many = Tensor::<i64>::new(&allocator, [self.lanes, positions, window]).map_err(failed)?;
-            write(&mut many, cond);
-            self.binding.bind_input("cond", &many).map_err(failed)?;
-        }
-        let result = self.execute();
-        self.binding.bind_input("codes", &self.tensors.codes).map_err(failed)?;
-        if let Some(cond) = &self.tensors.cond {
-            self.binding.bind_input("cond", cond).map_err(failed)?;
-        }
-        result
+    /// Runs what is bound, or `many` positions: their codes and what conditions them.
+    fn execute(&mut self, many: Option<(Tensor<i64>, Option<Tensor<i64>>)>) -> Result<()> {
+        let Self { graph, binding, tensors, moved: bound, .. } = self;
+        graph.with_session(|session, moved| {
+            if moved != *bound {
+                (*binding, *bound) = (tensors.bind(session)?, moved);
+            }
+            let Some((codes, cond)) = &many else {
+                return session.run_binding(binding).map(|_| ());
+            };
+            binding.bind_input("codes", codes)?;
+            if let Some(cond) = cond {
+                binding.bind_input("cond", cond)?;
+            }
+            let result = session.run_binding(binding).map(|_| ());
+            binding.bind_input("codes", &tensors.codes)?;
+            if let Some(cond) = &tensors.cond {
+                binding.bind_input("cond", cond)?;
+            }
+            result
+        })
     }
 }
 
@@ -166,48 +204,44 @@ fn write<T: PrimitiveTensorElementType + std::fmt::Debug + Copy>(tensor: &mut Te
     tensor.extract_tensor_mut().1.copy_from_slice(values);
 }
 
-fn bind(
-    spec: &Spec,
-    mut binding: IoBinding,
-    columns: usize,
-    window: Option<usize>,
-    lanes: usize,
-) -> ort::Result<(Tensors, IoBinding)> {
-    let allocator = Allocator::default();
-    let scalar: [usize; 0] = [];
-    let mut caches = Vec::with_capacity(spec.layers * 2);
-    for layer in 0..spec.layers {
-        for kind in ["key", "value"] {
-            let mut cache = Tensor::<f32>::new(&allocator, [lanes, spec.heads, spec.context, spec.head_dim])?;
-            cache.extract_tensor_mut().1.fill(0.0);
-            binding.bind_input(format!("past_{kind}_{layer}"), &cache)?;
-            binding.bind_output(format!("present_{kind}_{layer}"), &mut cache)?;
-            caches.push(cache);
+impl Tensors {
+    fn new(spec: &Spec, columns: usize, window: Option<usize>, lanes: usize) -> ort::Result<Self> {
+        let allocator = Allocator::default();
+        let scalar: [usize; 0] = [];
+        let cache = [lanes, spec.heads, spec.context, spec.head_dim];
+        Ok(Self {
+            codes: Tensor::new(&allocator, [lanes, 1, columns])?,
+            cond: window.map(|window| Tensor::<i64>::new(&allocator, [lanes, 1, window])).transpose()?,
+            total: Tensor::new(&allocator, scalar)?,
+            seqlens_k: Tensor::new(&allocator, [lanes])?,
+            noise: Tensor::new(&allocator, [lanes, columns, spec.candidates])?,
+            inv_temperature: Tensor::new(&allocator, scalar)?,
+            top_p: Tensor::new(&allocator, scalar)?,
+            sampled: Tensor::new(&allocator, [lanes, columns])?,
+            log_prob: Tensor::new(&allocator, [lanes, columns])?,
+            caches: (0..spec.layers * 2).map(|_| Tensor::new(&allocator, cache)).collect::<ort::Result<_>>()?,
+        })
+    }
+
+    /// All of them bound to a session; caches both ways, so that it extends them in place.
+    fn bind(&mut self, session: &Session) -> ort::Result<IoBinding> {
+        let mut binding = session.create_binding()?;
+        for (place, cache) in self.caches.iter_mut().enumerate() {
+            let (layer, kind) = (place / 2, ["key", "value"][place % 2]);
+            binding.bind_input(format!("past_{kind}_{layer}"), cache)?;
+            binding.bind_output(format!("present_{kind}_{layer}"), cache)?;
         }
+        binding.bind_input("codes", &self.codes)?;
+        if let Some(cond) = &self.cond {
+            binding.bind_input("cond", cond)?;
+        }
+        binding.bind_input("total", &self.total)?;
+        binding.bind_input("seqlens_k", &self.seqlens_k)?;
+        binding.bind_input("noise", &self.noise)?;
+        binding.bind_input("inv_temperature", &self.inv_temperature)?;
+        binding.bind_input("top_p", &self.top_p)?;
+        binding.bind_output("sampled", &mut self.sampled)?;
+        binding.bind_output("log_prob", &mut self.log_prob)?;
+        Ok(binding)
     }
-    let cond = window.map(|window| Tensor::<i64>::new(&allocator, [lanes, 1, window])).transpose()?;
-    let mut tensors = Tensors {
-        codes: Tensor::new(&allocator, [lanes, 1, columns])?,
-        cond,
-        total: Tensor::new(&allocator, scalar)?,
-        seqlens_k: Tensor::new(&allocator, [lanes])?,
-        noise: Tensor::new(&allocator, [lanes, columns, spec.candidates])?,
-        inv_temperature: Tensor::new(&allocator, scalar)?,
-        top_p: Tensor::new(&allocator, scalar)?,
-        sampled: Tensor::new(&allocator, [lanes, columns])?,
-        log_prob: Tensor::new(&allocator, [lanes, columns])?,
-        caches,
-    };
-    binding.bind_input("codes", &tensors.codes)?;
-    if let Some(cond) = &tensors.cond {
-        binding.bind_input("cond", cond)?;
-    }
-    binding.bind_input("total", &tensors.total)?;
-    binding.bind_input("seqlens_k", &tensors.seqlens_k)?;
-    binding.bind_input("noise", &tensors.noise)?;
-    binding.bind_input("inv_temperature", &tensors.inv_temperature)?;
-    binding.bind_input("top_p", &tensors.top_p)?;
-    binding.bind_output("sampled", &mut tensors.sampled)?;
-    binding.bind_output("log_prob", &mut tensors.log_prob)?;
-    Ok((tensors, binding))
 }

@@ -209,12 +209,21 @@ impl Worker {
                 self.pack = Some(pack);
                 self.problem = None;
                 self.takes.reload(&*self.source);
+                self.tell_of_a_lost_device();
                 true
             }
             Err(error) => {
                 self.fail(&error);
                 false
             }
+        }
+    }
+
+    /// A device that failed costs speed and no token: said, not more.
+    fn tell_of_a_lost_device(&mut self) {
+        if let Some((pack, error)) = self.source.lost() {
+            self.pack = Some(pack);
+            self.fail(&error);
         }
     }
 
@@ -225,6 +234,7 @@ impl Worker {
 
     /// One step of the running continuation, and its entry once it is due.
     fn advance(&mut self) -> bool {
+        self.tell_of_a_lost_device();
         // What plays now may have to be fed on from another take's audio once this one begins.
         self.feed();
         let (Some(live), Job::Performing(performance)) = (&mut self.live, &mut self.job) else { return false };

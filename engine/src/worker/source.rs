@@ -2,7 +2,7 @@
 
 use crate::continuation::{Continuation, Sampling};
 use crate::error::{Error, Result};
-use crate::models::{LoadRequest, Models};
+use crate::models::{Device, LoadRequest, Models};
 use crate::prompt::{OpenPrompt, Phase};
 use crate::status::PackSummary;
 use crate::take::{Take, TakeId};
@@ -13,6 +13,10 @@ use std::sync::Arc;
 pub(super) trait Source {
     /// Loads the runtime and a pack; on failure what was loaded before stays.
     fn load(&mut self, request: &LoadRequest) -> Result<PackSummary>;
+    /// Why it no longer runs where it was asked to, once: it goes on elsewhere.
+    fn lost(&mut self) -> Option<(PackSummary, Error)> {
+        None
+    }
     /// Whether the loaded pack made this take.
     fn made(&self, take: &Take) -> bool;
     /// Takes in a prompt.
@@ -85,6 +89,9 @@ pub(super) trait Decode {
 #[derive(Default)]
 pub(super) struct ModelSource {
     models: Option<Arc<Models>>,
+    /// The device that could not be had, and whether a lost one has been told of.
+    refused: Option<Error>,
+    told: bool,
 }
 
 impl ModelSource {
@@ -95,10 +102,22 @@ impl ModelSource {
 
 impl Source for ModelSource {
     fn load(&mut self, request: &LoadRequest) -> Result<PackSummary> {
-        let models = Models::load(request)?;
+        let (models, refused) = match Models::load(request) {
+            Err(error @ Error::Device { .. }) => {
+                (Models::load(&LoadRequest { device: Device::Cpu, ..request.clone() })?, Some(error))
+            }
+            found => (found?, None),
+        };
         let summary = models.summary();
-        self.models = Some(models);
+        (self.models, self.refused, self.told) = (Some(models), refused, false);
         Ok(summary)
+    }
+    fn lost(&mut self) -> Option<(PackSummary, Error)> {
+        let models = self.models.as_ref()?;
+        let lost = || (!self.told).then(|| models.lost()).flatten();
+        let error = self.refused.take().or_else(lost)?;
+        self.told = true;
+        Some((models.summary(), error))
     }
     fn made(&self, take: &Take) -> bool {
         self.models.as_ref().is_some_and(|m| m.provenance_pack().1 == take.provenance.pack_hash)

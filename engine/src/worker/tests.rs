@@ -35,6 +35,9 @@ struct Fake {
     slows: Option<(usize, f64)>,
     /// Fails at this step.
     fails_at: Option<usize>,
+    /// Loses its device at this step, and goes on without.
+    loses_at: Option<u32>,
+    told: bool,
     /// Refuses to load while this is not 0.
     missing: Arc<AtomicU32>,
     steps: Arc<AtomicU32>,
@@ -56,6 +59,8 @@ impl Default for Fake {
             speed: f64::INFINITY,
             slows: None,
             fails_at: None,
+            loses_at: None,
+            told: false,
             missing: Arc::default(),
             steps: Arc::default(),
             together: Arc::default(),
@@ -106,10 +111,19 @@ impl Source for Fake {
             stages: vec!["semantic".into()],
             sample_rate: PACK_RATE,
             channels: 1,
-            device: "cpu".into(),
+            device: if self.loses_at.is_some() { "cuda" } else { "cpu" }.into(),
             threads: 1,
             license: String::new(),
         })
+    }
+    fn lost(&mut self) -> Option<(PackSummary, Error)> {
+        if self.told || self.loses_at.is_none_or(|at| self.steps.load(Relaxed) < at) {
+            return None;
+        }
+        self.told = true;
+        let pack = self.load(&LoadRequest::default()).ok()?;
+        let error = Error::Device { device: "cuda".into(), reason: "it is gone".into() };
+        Some((PackSummary { device: "cpu".into(), ..pack }, error))
     }
     fn made(&self, take: &Take) -> bool {
         self.missing.load(Relaxed) == 0 && take.provenance.pack_hash == "fake"
@@ -509,6 +523,22 @@ fn a_failure_is_told_and_the_next_attempt_works() {
         assert_eq!(status.activity, Activity::Ready);
         host.seconds(1.0);
     }
+}
+
+#[test]
+fn a_lost_device_is_told_and_the_take_goes_on() {
+    let mut host = Host::new(&Fake { loses_at: Some(4), speed: 50.0, ..Fake::default() }, PACK_RATE, false);
+    host.engine.controls.length_seconds.set(2.0);
+    host.ready();
+    host.seconds(3.0);
+    let device = |s: &Status| s.pack.as_ref().map(|p| p.device.clone());
+    assert_eq!(device(&host.engine.status.lock()).as_deref(), Some("cuda"));
+    host.trigger(0);
+    host.seconds(3.0);
+    let status = host.wait("made", |s| s.takes.len() == 1 && s.generating.is_none());
+    assert!(status.problem.as_ref().is_some_and(|p| p.what.contains("it is gone")), "{:?}", status.problem);
+    assert_eq!(device(&status).as_deref(), Some("cpu"));
+    assert!(status.takes[0].seconds > 1.9, "all of it: {} s", status.takes[0].seconds);
 }
 
 #[test]
