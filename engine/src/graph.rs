@@ -12,13 +12,16 @@ use std::sync::Arc;
 /// A dimension in a graph's signature: fixed or free.
 pub(crate) type Dim = Option<usize>;
 
+/// Name, type and shape of a tensor that goes in or out.
+pub(crate) type Outlet = (String, TensorElementType, Vec<i64>);
+
 /// A loaded graph. Streams share it; each run holds its lock, so several plugin instances take turns.
 pub(crate) struct Graph {
     pack: Pack,
     name: String,
     how: How,
-    inputs: Vec<(String, TensorElementType, Vec<i64>)>,
-    outputs: Vec<(String, TensorElementType, Vec<i64>)>,
+    inputs: Vec<Outlet>,
+    outputs: Vec<Outlet>,
     seat: Mutex<Seat>,
 }
 
@@ -66,13 +69,39 @@ impl Graph {
             Ok(found) => Ok(found),
             Err(reason) if self.how.device == Device::Cpu || moved => Err(self.failed(reason)),
             Err(reason) => {
-                let cpu = How { device: Device::Cpu, ..self.how.clone() };
                 // If that cannot be had either, what went wrong first is what matters.
-                let session = open(&self.pack, &self.name, &cpu).map_err(|_| self.failed(&reason))?;
+                let session = self.open_on(Device::Cpu).map_err(|_| self.failed(&reason))?;
                 *seat = Seat { session, moved: Some(reason.to_string()), lost_in: None };
                 run(&mut seat.session, true).map_err(|e| self.failed(e))
             }
         }
+    }
+
+    /// The same, and what it says when it fails.
+    pub(crate) fn on_device<T>(&self, run: impl FnOnce(&mut Session) -> ort::Result<T>) -> ort::Result<T> {
+        run(&mut self.seat.lock().session)
+    }
+
+    /// Another session of it.
+    pub(crate) fn open_on(&self, device: Device) -> Result<Session> {
+        open(&self.pack, &self.name, &How { device, ..self.how.clone() })
+    }
+
+    /// Goes on on the CPU.
+    pub(crate) fn leave_device(&self, reason: String) -> Result<()> {
+        let session = self.open_on(Device::Cpu)?;
+        *self.seat.lock() = Seat { session, moved: Some(reason), lost_in: None };
+        Ok(())
+    }
+
+    /// File name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Names, types and shapes of the inputs; free dimensions are −1.
+    pub(crate) fn inputs(&self) -> &[Outlet] {
+        &self.inputs
     }
 
     /// Why it is no longer on the device that was asked for.
@@ -101,7 +130,7 @@ impl Graph {
     fn expect(
         &self,
         role: &str,
-        all: &[(String, TensorElementType, Vec<i64>)],
+        all: &[Outlet],
         name: &str,
         ty: TensorElementType,
         shape: &[Dim],

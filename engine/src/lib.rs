@@ -18,6 +18,7 @@ pub mod capture;
 pub mod command;
 pub mod continuation;
 pub mod controls;
+mod device_check;
 pub mod duet;
 pub mod error;
 mod graph;

@@ -8,7 +8,7 @@ pub use crate::runtime::Device;
 use crate::runtime::How;
 use crate::status::PackSummary;
 use crate::tokenizers::{Decoder, Tokenizer};
-use crate::{runtime, stages};
+use crate::{device_check, platform, runtime, stages};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -76,7 +76,7 @@ impl Models {
         if let Some(models) = shared.iter().find(|(k, _)| *k == key && shareable).and_then(|(_, m)| m.upgrade()) {
             return Ok(models);
         }
-        runtime::load(request.runtime.as_deref())?;
+        let runtime = runtime::load(request.runtime.as_deref())?;
         let megabytes = megabytes(&pack);
         let short = || Error::Memory { pack: pack.label(), megabytes };
         // Out of memory the runtime may crash; so what it will ask for is asked for first, and given back untouched.
@@ -85,6 +85,11 @@ impl Models {
         // Or an optimiser may leave out what nobody looks at, and take it for granted.
         drop(std::hint::black_box(room));
         let models = Arc::new(Self::load_graphs(pack, how)?);
+        if request.device != Device::Cpu {
+            let key = format!("{} {} {}", models.pack.hash, request.device, runtime.display());
+            let memory = platform::user_data_folder().map(|folder| folder.join("devices.json"));
+            device_check::check(&models.graphs().collect::<Vec<_>>(), &key, memory.as_deref())?;
+        }
         shared.push((key, Arc::downgrade(&models)));
         Ok(models)
     }
