@@ -59,7 +59,7 @@ pub enum Error {
     /// The requested device cannot be used here.
     #[error("device {device} cannot be used: {reason}")]
     Device {
-        /// `cpu`, `cuda` or `directml`.
+        /// `cpu`, `cuda`, `directml` or `coreml`.
         device: String,
         /// Why.
         reason: String,

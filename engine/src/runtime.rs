@@ -19,6 +19,8 @@ pub enum Device {
     Cuda,
     /// A Windows GPU through DirectML.
     DirectMl,
+    /// An Apple GPU or neural engine through CoreML.
+    CoreMl,
 }
 
 impl std::fmt::Display for Device {
@@ -27,6 +29,7 @@ impl std::fmt::Display for Device {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
             Self::DirectMl => "directml",
+            Self::CoreMl => "coreml",
         })
     }
 }
@@ -34,10 +37,10 @@ impl std::fmt::Display for Device {
 impl std::str::FromStr for Device {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        [Self::Cpu, Self::Cuda, Self::DirectMl]
+        [Self::Cpu, Self::Cuda, Self::DirectMl, Self::CoreMl]
             .into_iter()
             .find(|d| d.to_string() == text)
-            .ok_or_else(|| Error::Request(format!("unknown device {text:?}: cpu, cuda or directml")))
+            .ok_or_else(|| Error::Request(format!("unknown device {text:?}: cpu, cuda, directml or coreml")))
     }
 }
 
@@ -115,6 +118,7 @@ fn configure(builder: SessionBuilder, name: &str, how: &How) -> ort::Result<Sess
         Device::Cpu => ort::ep::CPU::default().build(),
         Device::Cuda => ort::ep::CUDA::default().build().error_on_failure(),
         Device::DirectMl => ort::ep::DirectML::default().build().error_on_failure(),
+        Device::CoreMl => ort::ep::CoreML::default().build().error_on_failure(),
     };
     let builder = builder
         .with_execution_providers([provider])?

@@ -87,7 +87,7 @@ pub struct PackSummary {
     pub sample_rate: u32,
     /// Channels the codec makes.
     pub channels: usize,
-    /// `cpu`, `cuda`, `directml`.
+    /// `cpu`, `cuda`, `directml`, `coreml`.
     pub device: String,
     /// Intra-op threads per session.
     pub threads: usize,

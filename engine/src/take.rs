@@ -50,7 +50,7 @@ pub struct Provenance {
     pub temperatures: [f32; 3],
     /// Nucleus when generation began.
     pub top_p: f32,
-    /// `cpu`, `cuda`, `directml`.
+    /// `cpu`, `cuda`, `directml`, `coreml`.
     pub device: String,
     /// Host tempo in beats per minute, if it told one.
     pub tempo: Option<f64>,

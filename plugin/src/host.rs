@@ -102,7 +102,7 @@ pub fn wait(ends: &mut AudioEnds, clock: u64, frames: usize, looping: bool) {
     }
 }
 
-/// What the environment says about device and threads: `SEGUE_DEVICE` (cpu, cuda, directml) and `SEGUE_THREADS`.
+/// What the environment says about device and threads: `SEGUE_DEVICE` (cpu, cuda, directml, coreml) and `SEGUE_THREADS`.
 pub fn load_request() -> LoadRequest {
     let device = std::env::var("SEGUE_DEVICE").ok().and_then(|d| d.parse().ok());
     let threads = std::env::var("SEGUE_THREADS").ok().and_then(|t| t.parse().ok());

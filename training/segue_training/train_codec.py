@@ -4,7 +4,8 @@ python -m segue_training.train_codec --work WORK --minutes 30
 python -m segue_training.train_codec --work WORK --minutes 20 --finish --adversarial-minutes 20
 
 The second form goes on from the finished codec and trains its decoder alone: codes already made stay valid. It learns to
-play codes as the transformers write them: most clips have codes replaced by stray ones, the more the finer the book.
+play codes as the transformers write them (`retell`): half of the clips are played from such codes, and asked for the right
+magnitudes only, since their phases are others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .codec import Codec, CodecConfig
 from .discriminator import Discriminator
 from .losses import figures, spectral_loss, transform_loss
 from .optimiser import Optimiser
+from .retell import Retold
 from .widen import NARROW_BOOKS, load_widened
 
 BATCH, ADVERSARIAL_BATCH = 12, 6
@@ -33,11 +35,8 @@ EVALUATE_SECONDS = 480.0
 ADVERSARIAL_WEIGHT = 0.15
 MATCHING_WEIGHT = 0.5
 FINISH_RATE = 0.4
-STRAYING_CLIPS = 0.75
-"""Share of the clips with stray codes in the finish."""
-STRAY_CODES = (0.03, 0.2, 0.4, 0.6, 1.0)
-"""Chance of each book's code to be a stray in them; later books as the last. The held-out cross-entropies of the coarse
-stage are 4.5, 5.7, 6.4 and 6.7 nats of 6.9, of the fine stage 6.9: what cannot be predicted must not be played as noise."""
+RETOLD_CLIPS = 0.5
+"""Share of the clips of the finish that are played from retold codes."""
 
 
 def load_codec(path: Path) -> Codec:
@@ -91,6 +90,7 @@ class Training:
             self.codec = load_widened(widened) if widened and not self.path.exists() else Codec()
         if finish:
             self.codec.encoder.requires_grad_(False)
+            self.retold = Retold(work, seed=int(time.time()))
         self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else 1.0)
         self.discriminator = Discriminator()
         self.critic = torch.optim.AdamW(self.discriminator.parameters(), 3e-4, betas=(0.5, 0.9))
@@ -148,36 +148,42 @@ class Training:
             decoded = codec.decoder(latents)
         return codec.synthesise(decoded, audio.shape[-1]), commitment
 
-    def reconstruct_strays(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `reconstruct`, for the finish: from codes, of which some are not the clip's."""
-        codec = self.codec
-        books, cardinality = codec.config.books, codec.config.cardinality
+    def play(self, batch: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """For the finish: clips, as the decoder plays them, and how many of them (the first) from their own codes, the others
+        from retold ones."""
+        codec, samples = self.codec, CLIP_FRAMES * self.codec.config.hop
+        others = int(batch * RETOLD_CLIPS)
+        own = self.clips.draw(batch - others, samples, GAIN_DB)
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-            codes = codec.encode(audio)
-        chance = torch.tensor([STRAY_CODES[min(book, len(STRAY_CODES) - 1)] for book in range(books)])
-        astray = torch.rand(codes.shape) < chance
-        astray &= torch.rand(len(audio), 1, 1) < STRAYING_CLIPS
-        codes = torch.where(astray, torch.randint(cardinality, codes.shape), codes)
-        kept = self.books_kept(len(audio))[:, None, None]
-        codes = torch.where(torch.arange(books) < kept, codes, cardinality)
+            codes = codec.encode(own)
+        kept = self.books_kept(len(own))[:, None, None]
+        codes = torch.where(torch.arange(codec.config.books) < kept, codes, codec.config.cardinality)
+        told, told_codes = self.retold.draw(others, CLIP_FRAMES, codec.config.hop)
         with torch.no_grad():
-            latents = codec.quantizer.decode(codes)
+            latents = codec.quantizer.decode(torch.cat([codes, told_codes]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             decoded = codec.decoder(latents)
-        return codec.synthesise(decoded, audio.shape[-1]), torch.zeros(())
+        return torch.cat([own, told]), codec.synthesise(decoded, samples), len(own)
 
     def train_step(self, progress: float, adversarial: bool) -> dict[str, float]:
         """One update on one batch of clips."""
         if self.step == (0 if self.widened else UNQUANTISED_STEPS) and not self.finish:
             self.initialise_codebooks(NARROW_BOOKS if self.widened else 0)
         batch = ADVERSARIAL_BATCH if adversarial else BATCH
-        audio = self.clips.draw(batch, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
-        decoded, commitment = self.reconstruct_strays(audio) if self.finish else self.reconstruct(audio)
+        if self.finish:
+            (audio, decoded, own), commitment = self.play(batch), torch.zeros(())
+        else:
+            audio, own = self.clips.draw(batch, CLIP_FRAMES * self.codec.config.hop, GAIN_DB), batch
+            decoded, commitment = self.reconstruct(audio)
         edge = self.codec.edge
         audio, decoded = audio[..., edge:-edge], decoded[..., edge:-edge]
-        spectral, transform = spectral_loss(audio, decoded), transform_loss(audio, decoded)
+        spectral, transform = spectral_loss(audio, decoded), transform_loss(audio[:own], decoded[:own])
         loss = spectral + 2.0 * transform + 0.1 * commitment
         parts = {"spectral": spectral, "transform": transform, "commitment": commitment}
+        if own < batch:
+            # What cannot be foretold is easily played as nothing: how loud the retold clips are, against the true ones.
+            played, true = decoded[own:].detach().square().mean(), audio[own:].square().mean()
+            parts["retold_level_db"] = 10 * torch.log10((played + 1e-9) / (true + 1e-9))
         if adversarial:
             self.discriminator.requires_grad_(True)
             own = self.discriminator.own_loss(audio, decoded)

@@ -1,20 +1,24 @@
 """The losses measure what they say, and both tokenizers learn from a few steps."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from segue_training import optimiser, train_codec, train_semantic
-from segue_training.checkpoint import write
+from segue_training import optimiser, retell, train_codec, train_semantic
+from segue_training.checkpoint import Checkpoint, Progress, checkpoint_path, save, write
 from segue_training.codec import Codec, CodecConfig
 from segue_training.dataset import Rendering, write_rendering
 from segue_training.discriminator import Discriminator
 from segue_training.export_tokenizers import TINY_CODEC, TINY_SEMANTIC, export_trained
 from segue_training.losses import figures, mdct_basis, mel_filters, spectral_loss, transform_loss
+from segue_training.presets import PRESETS
 from segue_training.quantizer import k_means
 from segue_training.spectrum import Analysis, Synthesis
+from segue_training.stages import build
+from segue_training.token_data import Excerpt, read_shard, write_shard
 from segue_training.train_semantic import MaskedPrediction
 from segue_training.widen import load_widened
 
@@ -54,6 +58,28 @@ def test_k_means_finds_clusters() -> None:
     assert torch.cdist(vectors, found).min(dim=1).values.max() < 11
 
 
+def retell_with_untrained_stages(work: Path) -> None:
+    """Random tokens of the renderings, and what the tiny stages make of them."""
+    random = np.random.default_rng(0)
+    made = [Excerpt(random.integers(32, size=(70, 2)), random.integers(32, size=(140, 4))) for _ in range(2)]
+    (work / "tokens/train").mkdir(parents=True)
+    write_shard(work / "tokens/train/shard_00000.npz", made)
+    entries = [{"id": f"01_{index:06d}", "piece": "p", "gain_db": 1.0} for index in range(2)]
+    (work / "tokens/train/shard_00000.json").write_text(json.dumps(entries))
+    for name in ("coarse", "fine"):
+        config = PRESETS["tiny"].stage(name).config
+        stage = build(config)
+        save(checkpoint_path(work, name), Checkpoint(config, stage.state_dict(), Progress(), {}))
+    retell.retell(work, "tiny", hours=1.0)
+    (told,) = (read_shard(path) for path in (work / "tokens/retold").glob("*.npz"))
+    for before, after in zip(made, told, strict=True):
+        assert after.acoustic.shape == before.acoustic.shape and after.acoustic.max() < 32
+        assert (after.acoustic != before.acoustic).mean() > 0.5
+    first = (work / "tokens/retold/shard_00000.npz").read_bytes()
+    retell.retell(work, "tiny", hours=1.0)
+    assert first == (work / "tokens/retold/shard_00000.npz").read_bytes(), "what exists is kept"
+
+
 def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setattr(train_codec, "Codec", lambda config=TINY_CODEC: Codec(config))
@@ -67,12 +93,15 @@ def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.Monk
     training.save()
     again = train_codec.Training(work, 1.0, 0.0, finish=False)
     assert again.step == 12
+    with pytest.raises(FileNotFoundError, match="retell"):
+        train_codec.Training(work, 1.0, 1.0, finish=True)
+    retell_with_untrained_stages(work)
     finishing = train_codec.Training(work, 1.0, 1.0, finish=True)
     encoder = finishing.codec.encoder.input.weight.clone()
     codebooks = finishing.codec.quantizer.codebooks.clone()
     decoder = finishing.codec.decoder.input.weight.clone()
     parts = finishing.train_step(0.0, adversarial=True)
-    assert {"critic", "fooling", "matching"} <= set(parts)
+    assert {"critic", "fooling", "matching", "retold_level_db"} <= set(parts)
     assert torch.equal(encoder, finishing.codec.encoder.input.weight)
     assert torch.equal(codebooks, finishing.codec.quantizer.codebooks)
     assert not torch.equal(decoder, finishing.codec.decoder.input.weight)

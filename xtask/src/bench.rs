@@ -44,7 +44,7 @@ pub struct Args {
 pub struct Figures {
     /// Processor, cores, system.
     machine: String,
-    /// `cpu`, `cuda`, `directml`.
+    /// `cpu`, `cuda`, `directml`, `coreml`.
     device: String,
     /// Name and version.
     pack: String,

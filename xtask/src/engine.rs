@@ -14,7 +14,7 @@ pub struct Place {
     /// Pack to use (default: SEGUE_PACKS, else the first in assets/packs).
     #[arg(long, value_name = "DIR")]
     pub pack: Option<PathBuf>,
-    /// cpu, cuda or directml.
+    /// cpu, cuda, directml or coreml.
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,
     /// Threads ONNX Runtime may use for one graph.
@@ -48,7 +48,8 @@ impl Place {
     pub fn profiled(&self, profile: Option<PathBuf>) -> Result<Arc<Models>> {
         let device = self.check()?;
         let build = match device {
-            Device::Cpu => runtime::Build::Cpu,
+            // The build for the processor has CoreML where there is any.
+            Device::Cpu | Device::CoreMl => runtime::Build::Cpu,
             Device::Cuda => runtime::Build::Cuda,
             Device::DirectMl => runtime::Build::DirectMl,
         };

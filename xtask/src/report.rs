@@ -51,7 +51,7 @@ pub struct Render {
     pub seed: u64,
     /// Name and version.
     pub pack: String,
-    /// `cpu`, `cuda`, `directml`.
+    /// `cpu`, `cuda`, `directml`, `coreml`.
     pub device: String,
     /// Threads for one graph.
     pub threads: usize,
