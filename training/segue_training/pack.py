@@ -6,6 +6,7 @@ python -m segue_training.pack --preset first --work WORK --data DATA --out DIR [
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -40,8 +41,11 @@ def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[s
     """Averaged weights and progress of every stage."""
     found = {stage.id: load(checkpoint_path(work, stage.id)) for stage in preset.stages}
     for stage in preset.stages:
-        if found[stage.id].config != stage.config:
+        # How many candidates are drawn from is decided when a pack is made, not when a stage is trained.
+        drawn = {"candidates": stage.config.candidates}
+        if replace(found[stage.id].config, **drawn) != stage.config:
             raise ValueError(f"the checkpoint of {stage.id} was not trained with preset {preset.name}")
+        found[stage.id].config = stage.config
     return {key: value.stage() for key, value in found.items()}, {key: value.progress for key, value in found.items()}
 
 

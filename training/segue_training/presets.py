@@ -45,10 +45,14 @@ def _chain(
     context: int,
     pianos: tuple[str, ...] = (),
     semantic_books: int = 1,
+    semantic_candidates: int | None = None,
+    dials: tuple[float, float, float, float] = (1.1, 1.1, 0.6, 0.95),
 ) -> Preset:
-    """Semantic → coarse (the books that fine is given) → fine."""
+    """Semantic → coarse (the books that fine is given) → fine. `dials`: the three temperatures, and top-p of all."""
     several = depth if semantic_books > 1 else None
-    semantic = AutoregressiveConfig(semantic_books, semantic_cardinality, context, fine.candidates, temporal, several)
+    semantic = AutoregressiveConfig(
+        semantic_books, semantic_cardinality, context, semantic_candidates or fine.candidates, temporal, several
+    )
     coarse = AutoregressiveConfig(
         fine.given,
         fine.cardinality,
@@ -64,9 +68,9 @@ def _chain(
         name,
         title,
         (
-            StagePreset("semantic", semantic, "semantic", 0, temperature=1.1, top_p=0.95),
-            StagePreset("coarse", coarse, "acoustic", 0, temperature=1.1, top_p=0.95, condition_stream="semantic"),
-            StagePreset("fine", fine, "acoustic", fine.given, temperature=0.6, top_p=0.95),
+            StagePreset("semantic", semantic, "semantic", 0, dials[0], dials[3]),
+            StagePreset("coarse", coarse, "acoustic", 0, dials[1], dials[3], condition_stream="semantic"),
+            StagePreset("fine", fine, "acoustic", fine.given, dials[2], dials[3]),
         ),
         pianos,
     )
@@ -88,11 +92,15 @@ PRESETS = {
         "Second wind",
         temporal=TransformerShape(256, layers=6, heads=4, head_dim=64, dropout=0.0),
         depth=TransformerShape(256, layers=2, heads=4, head_dim=64, dropout=0.0),
-        fine=ParallelConfig(given=4, codebooks=8, cardinality=1024, candidates=64, width=128, blocks=3),
+        # The later coarse books are so flat (a perplexity of 380) that the best 64 are the softest of what could come: with
+        # no more candidates than that, every continuation fades.
+        fine=ParallelConfig(given=4, codebooks=8, cardinality=1024, candidates=1024, width=128, blocks=3),
         semantic_cardinality=1024,
         context=512,
         pianos=("salamander", "splendid", "fluid"),
         semantic_books=2,
+        semantic_candidates=64,
+        dials=(0.9, 1.0, 0.6, 0.98),
     ),
 }
 
