@@ -127,14 +127,7 @@ impl Graph {
         self.expect("output", &self.outputs, name, ty, shape)
     }
 
-    fn expect(
-        &self,
-        role: &str,
-        all: &[Outlet],
-        name: &str,
-        ty: TensorElementType,
-        shape: &[Dim],
-    ) -> Result<()> {
+    fn expect(&self, role: &str, all: &[Outlet], name: &str, ty: TensorElementType, shape: &[Dim]) -> Result<()> {
         let expected = || format!("{role} {name} {ty} {}", shape_text(shape));
         let Some((_, found_ty, found)) = all.iter().find(|(n, ..)| n == name) else {
             let names: Vec<_> = all.iter().map(|(n, ..)| n.as_str()).collect();

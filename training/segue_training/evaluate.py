@@ -51,7 +51,7 @@ def compare(prompt: np.ndarray, made: Continuation, rate: int) -> Report:
     tenth = rate // 10
     windows = audio[: len(audio) // tenth * tenth].reshape(-1, tenth)
     levels = 10 * np.log10((windows**2).mean(axis=1) + 1e-12)
-    generated = made.semantic[made.prompt_frames // 2 :]
+    generated = made.semantic[made.prompt_frames // 2 :, 0]
     return Report(
         level_db=level(audio) - level(prompt),
         drift_db=drift(audio),
