@@ -77,7 +77,7 @@ impl Graph {
         }
     }
 
-    /// The same, and what it says when it fails.
+    /// Runs where it is; if that fails it stays there, and says what the runtime said.
     pub(crate) fn on_device<T>(&self, run: impl FnOnce(&mut Session) -> ort::Result<T>) -> ort::Result<T> {
         run(&mut self.seat.lock().session)
     }

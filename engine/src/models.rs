@@ -86,7 +86,9 @@ impl Models {
         drop(std::hint::black_box(room));
         let models = Arc::new(Self::load_graphs(pack, how)?);
         if request.device != Device::Cpu {
-            let key = format!("{} {} {}", models.pack.hash, request.device, runtime.display());
+            // Another version of the runtime in the same place is another runtime.
+            let bytes = std::fs::metadata(&runtime).map_or(0, |file| file.len());
+            let key = format!("{} {} {} {bytes}", models.pack.hash, request.device, runtime.display());
             let memory = platform::user_data_folder().map(|folder| folder.join("devices.json"));
             device_check::check(&models.graphs().collect::<Vec<_>>(), &key, memory.as_deref())?;
         }
@@ -141,7 +143,7 @@ impl Models {
         [&self.encoder, &self.decoder].into_iter().chain(&self.semantic).chain(&self.stages)
     }
 
-    /// Where it runs: a device, or `cpu` once that has failed.
+    /// Where it runs: a device, or `cpu` once a graph had to leave it.
     #[must_use]
     pub fn device(&self) -> String {
         let device = if self.lost().is_some() { Device::Cpu } else { self.how.device };

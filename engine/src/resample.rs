@@ -6,7 +6,7 @@ use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Indexing, Resampler};
 
 /// Input samples that are turned over at once, and the filter's length: a continuation waits for as much of itself.
-const CHUNK: usize = 256;
+const CHUNK: usize = 1024;
 
 /// A streaming resampler for planar audio. Worker thread.
 pub struct StreamResampler {

@@ -142,7 +142,11 @@ def acoustic_vectors(pack: Pack) -> np.ndarray | None:
 def semantic_vectors(pack: Pack) -> np.ndarray | None:
     """The semantic tokenizer's centroids [K, cardinality, d], if the graph holds such tables."""
     semantic = pack.manifest["semantic"]
-    tables = [_table(pack, semantic["graph"], f"centroids_{book}") for book in range(semantic.get("codebooks", 1))]
+    books = semantic.get("codebooks", 1)
+    tables = [_table(pack, semantic["graph"], f"centroids_{book}") for book in range(books)]
+    if books == 1 and tables[0] is None:
+        # As packs had it before there were product codes.
+        tables = [_table(pack, semantic["graph"], "centroids")]
     if any(table is None or table.shape[1] != semantic["cardinality"] for table in tables):
         return None
     return np.stack([table.T for table in tables])

@@ -19,6 +19,7 @@ from segue_training.pack import random_stages, write_pack
 from segue_training.presets import PRESETS
 from segue_training.results import merged
 from segue_training.runtime import Pack, analyse, channels_of, signal
+from segue_training.table import DEFAULT_PACK
 from segue_training.token_probe import probe_f1
 from segue_training.visqol import Visqol
 
@@ -173,6 +174,9 @@ def test_a_sound_through_a_pack_keeps_its_shape(pack: Pack, sound: np.ndarray) -
     centroids = abx.semantic_vectors(pack)
     semantic = pack.manifest["semantic"]
     assert centroids is not None and centroids.shape[:2] == (semantic["codebooks"], semantic["cardinality"])
+    # The pack that ships was made before there were several codebooks.
+    shipped = abx.semantic_vectors(Pack(DEFAULT_PACK))
+    assert shipped is not None and shipped.shape[:2] == (1, 1024)
 
 
 def test_kept_figures_are_not_measured_twice(tmp_path: Path, sound: np.ndarray) -> None:
