@@ -227,6 +227,6 @@ impl Models {
 
     pub(crate) fn new_decoder(&self, frame: usize) -> Result<Decoder> {
         let c = &self.manifest().codec;
-        Decoder::new(Arc::clone(&self.decoder), &c.decoder.synthesis, c.hop, c.codebooks, frame)
+        Decoder::new(Arc::clone(&self.decoder), &c.decoder, c.hop, c.codebooks, frame)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::{Graph, StateStream, output, tensor};
-use crate::pack::manifest::{AnalysisSpec, Channel, SynthesisSpec};
+use crate::pack::manifest::{self, AnalysisSpec, Channel, SynthesisSpec};
 use crate::signals::Signals;
 use crate::spectral::{Analysis, Synthesis};
 use crate::take::Tokens;
@@ -115,6 +115,8 @@ impl Tokenizer {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     stream: StateStream,
+    /// Frames of past that the graph's output depends on.
+    memory: usize,
     codebooks: usize,
     syntheses: Vec<Head>,
     /// Sum of the heads' output that is not given out yet; the first is sample `position`.
@@ -137,11 +139,12 @@ impl Decoder {
     /// Starts at token frame `frame`.
     pub(crate) fn new(
         graph: Arc<Graph>,
-        specs: &[SynthesisSpec],
+        described: &manifest::Decoder,
         hop: usize,
         codebooks: usize,
         frame: usize,
     ) -> Result<Self> {
+        let specs = &described.synthesis;
         let head = |(i, spec): (usize, &SynthesisSpec)| Head {
             output: format!("spectrum_{i}"),
             synthesis: Synthesis::new(*spec, hop, frame),
@@ -153,7 +156,9 @@ impl Decoder {
         let syntheses: Vec<Head> = specs.iter().enumerate().map(head).collect();
         let position = syntheses.iter().map(|h| h.synthesis.position()).min().unwrap_or(0);
         let stereo = specs.iter().any(|s| s.channel == Channel::Side);
-        Ok(Self { stream: StateStream::new(graph)?, codebooks, syntheses, mix: Signals::default(), position, stereo })
+        let stream = StateStream::new(graph)?;
+        let memory = described.memory.unwrap_or_else(|| stream.memory());
+        Ok(Self { stream, memory, codebooks, syntheses, mix: Signals::default(), position, stereo })
     }
 
     /// Checks that the graph is what the manifest promises.
@@ -168,7 +173,7 @@ impl Decoder {
     /// Frames of past that matter to what is decoded next, its windows included.
     pub(crate) fn memory(&self, hop: usize) -> usize {
         let window = self.syntheses.iter().map(|h| h.window.div_ceil(hop)).max().unwrap_or(0);
-        self.stream.memory() + window
+        self.memory + window
     }
 
     /// The sample (prompt time) at which the next output starts.

@@ -1,22 +1,30 @@
-"""The acoustic codec: a Vocos-like network between spectra of long and short windows, a residual quantiser in the middle.
+"""The acoustic codec: magnitudes of short windows, a residual quantiser in the middle, and no phases.
 
-Sources: Vocos (Siuzdak 2023), SoundStream (Zeghidour 2021). Long windows resolve the partials, short ones the attacks.
-Stereo goes in and comes out as mid and side. The encoder sees 40 ms beyond its frame; a sample is final once the frame
-40 ms after it is decoded.
+A phase changes from frame to frame in a way that no transformer foretells; how loud each partial is hardly changes. So the
+codes tell magnitudes only, and the phases are made of them where they are played (`phases`). Sources: SoundStream (Zeghidour
+2021) for the quantiser, Vocos (Siuzdak 2023) for the network, spectral codecs (Langman 2024, arXiv:2406.05298) for tokens
+that are easier to foretell. Stereo goes in and comes out as mid and side. The encoder sees 40 ms beyond its frame; a sample
+is final once the frame 40 ms after it is decoded.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from .blocks import CausalConvNeXt, stream_blocks
+from .phases import DELAY, Phases
 from .quantizer import ResidualQuantizer
-from .spectrum import MID, SIDE, Analysis, Synthesis, analyse, compress, synthesise
+from .spectrum import MID, SIDE, Analysis, Synthesis, analyse, synthesise
 
-MAGNITUDE_CEILING = 4.0
+CHANNELS = 2
+HIGHEST_LEVEL = 14.0
+"""Of what the decoder gives: magnitudes beyond full scale are none that a piano makes."""
+BEGINNING = 3.0
+"""The levels that an untrained decoder gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,6 @@ class CodecConfig:
     """Everything that fixes the codec's shape. Times in samples at `sample_rate`."""
 
     sample_rate: int = 48000
-    channels: int = 2
     hop: int = 960
     books: int = 12
     coarse_books: int = 4
@@ -40,28 +47,60 @@ class CodecConfig:
         Analysis(4096, 512, 1920, SIDE),
         Analysis(1024, 257, 32, SIDE),
     )
-    syntheses: tuple[Synthesis, ...] = (
-        Synthesis(7680, 960, -1920, 1281),
-        Synthesis(960, 240, -360),
-        Synthesis(3840, 960, -1440, 641, SIDE),
-        Synthesis(960, 240, -360, 257, SIDE),
-    )
-    magnitude_offsets: tuple[float, ...] = (3.0, 5.0, 4.0, 6.0)
+    window: int = 2880
+    sub_hop: int = 480
+    stereo_bands: int = 32
+    floor: float = 5e-5
+    """The magnitude below which differences stop counting: a level is ln(1 + magnitude / floor)."""
 
     @property
-    def signals(self) -> tuple[str, ...]:
-        """The channels as they are coded."""
-        return (MID, SIDE)[: self.channels]
+    def bins(self) -> int:
+        """Of a sub-frame."""
+        return self.window // 2 + 1
+
+    @property
+    def sub_frames(self) -> int:
+        """Of a frame."""
+        return self.hop // self.sub_hop
+
+    @property
+    def placed(self) -> int:
+        """Where the window of sub-frame 0 begins: its middle lies in the middle of the samples that the sub-frame owns."""
+        return -(self.window - self.sub_hop) // 2
+
+    @property
+    def syntheses(self) -> tuple[Synthesis, ...]:
+        """What the decoder's graph gives: mid and side, each sub-frame one later than its levels (see `phases`)."""
+        offset = self.placed - DELAY * self.sub_hop
+        return tuple(Synthesis(self.window, self.sub_hop, offset, 0, channel) for channel in (MID, SIDE))
 
     def to_dict(self) -> dict:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict) -> CodecConfig:
-        analyses = tuple(Analysis(**value) for value in values["analyses"])
-        syntheses = tuple(Synthesis(**value) for value in values["syntheses"])
-        offsets = tuple(values["magnitude_offsets"])
-        return cls(**{**values, "analyses": analyses, "syntheses": syntheses, "magnitude_offsets": offsets})
+        return cls(**{**values, "analyses": tuple(Analysis(**value) for value in values["analyses"])})
+
+
+class Levels(NamedTuple):
+    """What the codes tell of a sound, sub-frame by sub-frame."""
+
+    mid: torch.Tensor
+    """ln(1 + magnitude / floor) [B, S, bins]"""
+    side: torch.Tensor
+    """the same of the side"""
+    coherence: torch.Tensor
+    """How far the side goes with the mid, −1 (all of it on the right) to 1 (on the left), [B, S, stereo_bands]"""
+
+
+def to_level(magnitude: torch.Tensor, floor: float) -> torch.Tensor:
+    """ln(1 + magnitude / floor)"""
+    return torch.log1p(magnitude / floor)
+
+
+def to_magnitude(level: torch.Tensor, floor: float) -> torch.Tensor:
+    """The inverse of `to_level`."""
+    return floor * torch.expm1(level)
 
 
 class Encoder(nn.Module):
@@ -69,14 +108,15 @@ class Encoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        self.input = nn.Linear(sum(2 * analysis.bins for analysis in config.analyses), config.dim)
+        self.floor = config.floor
+        self.input = nn.Linear(sum(analysis.bins for analysis in config.analyses), config.dim)
         self.blocks = nn.ModuleList(CausalConvNeXt(config.dim, config.kernel) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
         self.output = nn.Linear(config.dim, config.latent)
 
     def features(self, spectra: list[torch.Tensor]) -> torch.Tensor:
-        """Spectra [B, T, bins, 2] of each analysis → [B, T, dim]."""
-        return self.input(torch.cat([compress(spectrum) for spectrum in spectra], dim=-1))
+        """Spectra [B, T, bins, 2] of each analysis → [B, T, dim]; only their magnitudes count."""
+        return self.input(torch.cat([to_level(spectrum.norm(dim=-1), self.floor) for spectrum in spectra], dim=-1))
 
     def forward(self, spectra: list[torch.Tensor]) -> torch.Tensor:
         x = self.features(spectra)
@@ -92,50 +132,39 @@ class Encoder(nn.Module):
         return self.output(self.norm(x)), following
 
 
-class SpectrumHead(nn.Module):
-    """[B, T, dim] → [B, T · sub-frames, bins, 2]: bounded magnitude and a phase given by its cosine and sine."""
-
-    def __init__(self, dim: int, synthesis: Synthesis, sub_frames: int, magnitude_offset: float) -> None:
-        super().__init__()
-        self.sub_frames, self.bins, self.offset = sub_frames, synthesis.bins, magnitude_offset
-        self.linear = nn.Linear(dim, sub_frames * 3 * synthesis.bins)
-        nn.init.normal_(self.linear.weight, std=0.02)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        values = self.linear(x).float().reshape(x.shape[0], -1, 3, self.bins)
-        log_magnitude, cosine, sine = values.unbind(2)
-        magnitude = torch.exp((log_magnitude - self.offset).clamp(max=MAGNITUDE_CEILING))
-        scale = magnitude * torch.rsqrt(cosine.square() + sine.square() + 1e-6)
-        return torch.stack([cosine * scale, sine * scale], dim=-1)
-
-
 class Decoder(nn.Module):
-    """Latents → the spectra of each synthesis."""
+    """Latents → levels."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
+        self.bins, self.sub_frames = config.bins, config.sub_frames
         self.input = nn.Linear(config.latent, config.dim)
         self.blocks = nn.ModuleList(CausalConvNeXt(config.dim, config.kernel) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
-        self.heads = nn.ModuleList(
-            SpectrumHead(config.dim, synthesis, config.hop // synthesis.hop, offset)
-            for synthesis, offset in zip(config.syntheses, config.magnitude_offsets, strict=True)
-        )
+        self.mid, self.side = (nn.Linear(config.dim, config.sub_frames * config.bins) for _ in range(2))
+        self.coherence = nn.Linear(config.dim, config.stereo_bands)
+        for head in (self.mid, self.side):
+            nn.init.normal_(head.weight, std=0.02)
+            nn.init.constant_(head.bias, BEGINNING)
 
-    def forward(self, latents: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, latents: torch.Tensor, frames: slice = slice(None)) -> Levels:
+        """Latents [B, T, latent] → levels of these frames (of all)."""
         x = self.input(latents)
         for block in self.blocks:
             x = block(x)
-        x = self.norm(x)
-        return [head(x) for head in self.heads]
+        return self.levels(x[:, frames])
 
-    def stream(
-        self, latents: torch.Tensor, states: list[torch.Tensor]
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def stream(self, latents: torch.Tensor, states: list[torch.Tensor]) -> tuple[Levels, list[torch.Tensor]]:
         """As `forward`, continuing from the blocks' states; returns the next states too."""
         x, following = stream_blocks(self.blocks, self.input(latents), states)
+        return self.levels(x), following
+
+    def levels(self, x: torch.Tensor) -> Levels:
+        """[B, T, dim] → levels of T · sub_frames sub-frames."""
         x = self.norm(x)
-        return [head(x) for head in self.heads], following
+        mid, side = (head(x).float().reshape(len(x), -1, self.bins) for head in (self.mid, self.side))
+        coherence = torch.tanh(self.coherence(x).float()).repeat_interleave(self.sub_frames, dim=1)
+        return Levels(mid, side, coherence)
 
 
 class Codec(nn.Module):
@@ -151,28 +180,27 @@ class Codec(nn.Module):
     @property
     def edge(self) -> int:
         """Samples at either end of a clip that fewer windows cover than in the middle of a stream."""
-        return max(-synthesis.offset for synthesis in self.config.syntheses)
+        return self.config.window
 
     def analyse(self, audio: torch.Tensor) -> list[torch.Tensor]:
-        """Mid and side [B, channels, T · hop] → one spectrum per analysis."""
-        signals = dict(zip(self.config.signals, audio.unbind(1), strict=True))
+        """Mid and side [B, 2, T · hop] → one spectrum per analysis."""
+        signals = dict(zip((MID, SIDE), audio.unbind(1), strict=True))
         return [analyse(signals[analysis.channel], analysis, self.config.hop) for analysis in self.config.analyses]
 
-    def synthesise(self, spectra: list[torch.Tensor], samples: int) -> torch.Tensor:
-        """One spectrum per synthesis → mid and side [B, channels, samples], sums of their parts."""
-        signals: dict[str, torch.Tensor | float] = dict.fromkeys(self.config.signals, 0.0)
-        for spectrum, synthesis in zip(spectra, self.config.syntheses, strict=True):
-            signals[synthesis.channel] = signals[synthesis.channel] + synthesise(spectrum, synthesis, samples)
-        return torch.stack([signals[name] for name in self.config.signals], dim=1)
-
     def encode(self, audio: torch.Tensor) -> torch.Tensor:
-        """Mid and side [B, channels, T · hop] → codes [B, T, books]. Under autocast only the encoder computes in bf16."""
+        """Mid and side [B, 2, T · hop] → codes [B, T, books]. Under autocast only the encoder computes in bf16."""
         with torch.autocast("cpu", enabled=False):
             spectra = self.analyse(audio.float())
         latents = self.encoder(spectra)
         with torch.autocast("cpu", enabled=False):
             return self.quantizer.encode(latents.float())
 
+    def synthesise(self, levels: Levels, samples: int) -> torch.Tensor:
+        """Levels → mid and side [B, 2, samples]."""
+        spectra = Phases(self.config).stream(levels, None)[0]
+        syntheses = self.config.syntheses
+        return torch.stack([synthesise(s, synthesis, samples) for s, synthesis in zip(spectra, syntheses, strict=True)], 1)
+
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes [B, T, books] → mid and side [B, channels, T · hop]."""
+        """Codes [B, T, books] → mid and side [B, 2, T · hop]."""
         return self.synthesise(self.decoder(self.quantizer.decode(codes)), codes.shape[1] * self.config.hop)

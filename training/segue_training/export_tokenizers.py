@@ -7,6 +7,7 @@ python -m segue_training.export_tokenizers --random full --out DIR
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from typing import Any
 import onnx
 import torch
 
-from .codec import Codec, CodecConfig
+from .codec import CHANNELS, Codec, CodecConfig
+from .phases import REMEMBERED_SECONDS
 from .quantize import store_half
 from .render import LEVEL_DBFS
 from .semantic import SemanticConfig, SemanticTokenizer
-from .spectrum import SIDE, Analysis, Synthesis
+from .spectrum import SIDE, Analysis
 from .tokenizer_graphs import decoder_graph, encoder_graph, semantic_graph
 from .train_codec import load_codec
 from .train_semantic import load_tokenizer
@@ -36,8 +38,9 @@ TINY_CODEC = CodecConfig(
     kernel=3,
     latent=16,
     analyses=(Analysis(960, 481, 480), Analysis(480, 100, 0, SIDE)),
-    syntheses=(Synthesis(1440, 480, -480), Synthesis(480, 120, -180), Synthesis(960, 480, -240, 200, SIDE)),
-    magnitude_offsets=(3.0, 5.0, 5.0),
+    window=960,
+    sub_hop=240,
+    stereo_bands=8,
 )
 TINY_SEMANTIC = SemanticConfig(
     sample_rate=24000,
@@ -69,6 +72,11 @@ class Tokenizers:
     notes: list[str] = field(default_factory=list)
 
 
+def memory(config: CodecConfig) -> int:
+    """Frames of past that the decoder's output depends on: its phases', of levels that depend on the blocks' past."""
+    return math.ceil(REMEMBERED_SECONDS * config.sample_rate / config.hop) + config.layers * (config.kernel - 1)
+
+
 def describe(codec: Codec, tokenizer: SemanticTokenizer, half: bool, notes: list[str]) -> Tokenizers:
     """Graphs and manifest sections of a codec and a semantic tokenizer; `half`: large weights stored in fp16."""
     with torch.no_grad():
@@ -84,13 +92,17 @@ def describe(codec: Codec, tokenizer: SemanticTokenizer, half: bool, notes: list
     config, semantic = codec.config, tokenizer.config
     return Tokenizers(
         graphs=graphs,
-        audio={"sample_rate": config.sample_rate, "channels": config.channels, "level_dbfs": LEVEL_DBFS},
+        audio={"sample_rate": config.sample_rate, "channels": CHANNELS, "level_dbfs": LEVEL_DBFS},
         codec={
             "hop": config.hop,
             "codebooks": config.books,
             "cardinality": config.cardinality,
             "encoder": {"graph": ENCODER, "analysis": [asdict(analysis) for analysis in config.analyses]},
-            "decoder": {"graph": DECODER, "synthesis": [asdict(synthesis) for synthesis in config.syntheses]},
+            "decoder": {
+                "graph": DECODER,
+                "synthesis": [asdict(synthesis) for synthesis in config.syntheses],
+                "memory": memory(config),
+            },
         },
         semantic={
             "hop": semantic.hop,
@@ -103,11 +115,25 @@ def describe(codec: Codec, tokenizer: SemanticTokenizer, half: bool, notes: list
     )
 
 
+@torch.no_grad()
+def lively(codec: Codec) -> Codec:
+    """An untrained codec made to tell sounds apart and to play levels that change: one that did not would be played as an
+    endless tone."""
+    for head in (codec.decoder.mid, codec.decoder.side):
+        torch.nn.init.normal_(head.weight, std=1.7 * codec.config.dim**-0.5)
+    frames = 20 * codec.config.cardinality
+    loudness = torch.rand(1, 2, frames, 1).square().expand(-1, -1, -1, codec.config.hop).flatten(2)
+    latents = codec.encoder(codec.analyse(loudness * torch.randn(loudness.shape)))
+    codec.quantizer.initialise(latents.flatten(0, 1))
+    return codec
+
+
 def export_random(name: str, seed: int) -> Tokenizers:
     """Untrained tokenizers of a named size, the same for the same seed."""
     torch.manual_seed(seed)
     codec_config, semantic_config = CONFIGURATIONS[name]
-    return describe(Codec(codec_config).eval(), SemanticTokenizer(semantic_config).eval(), False, [])
+    codec = lively(Codec(codec_config).eval())
+    return describe(codec, SemanticTokenizer(semantic_config).eval(), False, [])
 
 
 def codec_path(work: Path) -> Path:
@@ -130,8 +156,8 @@ def training_notes(work: Path) -> list[str]:
         config = codec["config"]
         for books in (config["books"], config["coarse_books"]):
             if f"mel_db_{books}" in last:
-                mel, ratio = last[f"mel_db_{books}"], last[f"si_sdr_db_{books}"]
-                notes.append(f"Held-out, {books} codebooks: mel distance {mel:.2f} dB, SI-SDR {ratio:.1f} dB.")
+                mel, side = last[f"mel_db_{books}"], last[f"side_mel_db_{books}"]
+                notes.append(f"Held-out, {books} codebooks: mel distance {mel:.2f} dB, of the side {side:.2f} dB.")
     scores = semantic["probe"]
     layer = semantic["config"]["layer"]
     notes.append(

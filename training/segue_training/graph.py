@@ -19,8 +19,9 @@ Dimension = int | str
 class Graph:
     """Collects inputs, weights, nodes and outputs; every method returns tensor names."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, prefix: str = "") -> None:
+        """`prefix` of every name that is not given: the body of a node shares its names with the graph around it."""
+        self.name, self._prefix = name, prefix
         self._nodes: list[onnx.NodeProto] = []
         self._weights: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -46,26 +47,29 @@ class Graph:
 
     def integers(self, *values: int) -> str:
         """A 1-D int64 constant."""
-        return self.weight("int_" + "_".join(map(str, values)), np.array(values, np.int64))
+        return self.weight(f"{self._prefix}int_" + "_".join(map(str, values)), np.array(values, np.int64))
 
     def scalar(self, value: float) -> str:
         """A float32 scalar constant."""
-        return self.weight(f"float_{value}", np.array(value, np.float32))
+        return self.weight(f"{self._prefix}float_{value}", np.array(value, np.float32))
 
     def op(self, kind: str, *inputs: str, out: str | None = None, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output."""
-        return self.ops(kind, *inputs, out=(out or f"{kind}_{len(self._nodes)}",), domain=domain, **attributes)[0]
+        return self.ops(kind, *inputs, out=(out or f"{self._prefix}{kind}_{len(self._nodes)}",), domain=domain, **attributes)[0]
 
     def ops(self, kind: str, *inputs: str, out: Sequence[str] | int, domain: str = "", **attributes: Any) -> list[str]:
         """Add a node with several outputs: their names, or how many."""
         index = len(self._nodes)
-        outputs = [f"{kind}_{index}_{k}" for k in range(out)] if isinstance(out, int) else list(out)
-        node = helper.make_node(kind, list(inputs), outputs, name=f"{kind}_{index}", domain=domain, **attributes)
+        outputs = [f"{self._prefix}{kind}_{index}_{k}" for k in range(out)] if isinstance(out, int) else list(out)
+        node = helper.make_node(kind, list(inputs), outputs, name=f"{self._prefix}{kind}_{index}", domain=domain, **attributes)
         self._nodes.append(node)
         return outputs
 
+    def graph(self) -> onnx.GraphProto:
+        """What is built, as the body of a node."""
+        return helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._weights.values()))
+
     def model(self) -> onnx.ModelProto:
         """The finished model."""
-        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(self._weights.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="segue")
+        return helper.make_model(self.graph(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="segue")

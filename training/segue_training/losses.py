@@ -1,4 +1,4 @@
-"""Reconstruction losses and the figures by which codecs are compared."""
+"""The reconstruction loss and the figures by which codecs are compared."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ import torch
 from .spectrum import hann
 
 SAMPLE_RATE = 48000
-# Window length and number of mel bands; hops are half of the window, from a random sample on.
-RESOLUTIONS = ((8192, 160), (2048, 80), (512, 24))
-SIDE_RESOLUTIONS = ((4096, 128), (1024, 40))
-SIDE_WEIGHT = 0.5
-FLOOR = 2e-5
-TRANSFORM_HOP = 960
-TRANSFORM_BINS = 480
-"""Phase is asked for below 12 kHz; above, the magnitudes alone matter."""
+BANDS = 160
+HIGHEST = 14.0
+"""A level beyond which nothing is measured: its exponential must stay finite."""
+SILENT = 1e-7
 
 
 def mel_scale(hz: np.ndarray) -> np.ndarray:
@@ -49,62 +45,42 @@ def magnitudes(audio: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
     return (power + 1e-10).sqrt().transpose(1, 2)
 
 
-def spectral_distance(
-    reference: torch.Tensor, decoded: torch.Tensor, resolutions: tuple[tuple[int, int], ...]
+def bin_weights(bins: int) -> torch.Tensor:
+    """How much a bin of a linear spectrum counts [bins], as wide as it is on the mel scale; 1 on average."""
+    edges = mel_scale(np.linspace(0.0, SAMPLE_RATE / 2, bins + 1))
+    widths = np.diff(edges)
+    return torch.from_numpy((widths / widths.mean()).astype(np.float32))
+
+
+def level_distance(reference: torch.Tensor, decoded: torch.Tensor, floor: float) -> torch.Tensor:
+    """How far levels ln(1 + magnitude / floor) [B, S, bins] are from the right ones: bin by bin as the ear spaces them, in
+    mel bands (so that noise is as loud as it was, although no bin of it can be told), and of what is loudest."""
+    bins = reference.shape[-1]
+    fine = ((reference - decoded).abs() * bin_weights(bins)).mean()
+    a, b = (floor * torch.expm1(levels.clamp(max=HIGHEST)) for levels in (reference, decoded))
+    # Of unit sum, so that the floor means the same as in a bin.
+    filters = mel_filters(2 * (bins - 1), BANDS) * (SAMPLE_RATE / (2 * (bins - 1)))
+    bands = (torch.log(a @ filters + floor) - torch.log((b @ filters).clamp(min=0.0) + floor)).abs().mean()
+    loud = (a - b).norm() / (a.norm() + 1e-3)
+    return fine + bands + loud
+
+
+def coherence_of(
+    mid: torch.Tensor, side: torch.Tensor, band: torch.Tensor, bands: int, sub_frames: int
 ) -> torch.Tensor:
-    """Log magnitude, log mel and spectral convergence of signals [B, L], averaged over the resolutions."""
-    total = torch.zeros(())
-    for n_fft, bands in resolutions:
-        begin = int(torch.randint(n_fft // 2, ()))
-        with torch.no_grad():
-            a = magnitudes(reference[:, begin:], n_fft, n_fft // 2)
-        b = magnitudes(decoded[:, begin:], n_fft, n_fft // 2)
-        filters = mel_filters(n_fft, bands)
-        total = total + (torch.log10(a + FLOOR) - torch.log10(b + FLOOR)).abs().mean()
-        total = total + (torch.log10(a @ filters + FLOOR) - torch.log10(b @ filters + FLOOR)).abs().mean()
-        total = total + 0.5 * (b - a).norm() / (a.norm() + 1e-3)
-    return total / len(resolutions)
-
-
-def spectral_loss(reference: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-    """`spectral_distance` of the mid, and at fewer resolutions and `SIDE_WEIGHT` of the side, if there is one, of signals
-    [B, channels, L]."""
-    total = spectral_distance(reference[:, 0], decoded[:, 0], RESOLUTIONS)
-    if reference.shape[1] == 2:
-        total = total + SIDE_WEIGHT * spectral_distance(reference[:, 1], decoded[:, 1], SIDE_RESOLUTIONS)
-    return total
-
-
-@lru_cache(maxsize=4)
-def mdct_basis(hop: int) -> torch.Tensor:
-    """The lowest `TRANSFORM_BINS` vectors of the orthonormal MDCT basis with a sine window [2 · hop, bins] (Princen and
-    Bradley 1986)."""
-    n = torch.arange(2 * hop, dtype=torch.float64)
-    k = torch.arange(min(hop, TRANSFORM_BINS), dtype=torch.float64)
-    window = torch.sin(torch.pi / (2 * hop) * (n + 0.5))
-    cosines = torch.cos(torch.pi / hop * (n[:, None] + 0.5 + hop / 2) * (k[None] + 0.5))
-    return (window[:, None] * cosines * (2 / hop) ** 0.5).float()
-
-
-def transform_loss(reference: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-    """Mean difference of compressed MDCT coefficients of signals [B, channels, L]: the term that asks for the right phase."""
-    basis = mdct_basis(TRANSFORM_HOP)
-    with torch.no_grad():
-        a = torch.asinh(30.0 * (reference.unfold(2, 2 * TRANSFORM_HOP, TRANSFORM_HOP) @ basis))
-    b = torch.asinh(30.0 * (decoded.unfold(2, 2 * TRANSFORM_HOP, TRANSFORM_HOP) @ basis))
-    distance = (a - b).abs().mean(dim=(0, 2, 3))
-    return distance[0] + SIDE_WEIGHT * distance[1:].sum()
+    """Complex spectra [B, S, bins] → how far the side goes with the mid [B, S, bands] in each band (`band` [bins]: which one
+    a bin belongs to), the same for all sub-frames of a frame; 0 where one of them is silent."""
+    together = mid.real * side.real + mid.imag * side.imag
+    at_most = mid.abs() * side.abs()
+    frames = [x.unflatten(1, (-1, sub_frames)).sum(2) for x in (together, at_most)]
+    together, at_most = (x.new_zeros(*x.shape[:2], bands).index_add_(2, band, x) for x in frames)
+    return (together / (at_most + SILENT)).repeat_interleave(sub_frames, dim=1)
 
 
 @torch.no_grad()
 def figures(reference: torch.Tensor, decoded: torch.Tensor) -> dict[str, float]:
-    """Mel distance in dB (2048-point, 80 bands) and SI-SDR in dB of one clip [channels, L]: of the mid, and the mel
-    distance of the side."""
+    """Mel distance in dB (2048-point, 80 bands) of mid and side of one clip [2, L]."""
     filters = mel_filters(2048, 80) * 32.0
     a, b = (torch.log10(magnitudes(audio, 2048, 512) @ filters + 1e-3) for audio in (reference, decoded))
-    mel = 20 * (a - b).abs().mean(dim=(1, 2))
-    x, y = reference[0] - reference[0].mean(), decoded[0] - decoded[0].mean()
-    target = x * ((x * y).sum() / x.square().sum())
-    ratio = target.square().sum() / (y - target).square().sum()
-    found = {"mel_db": float(mel[0]), "si_sdr_db": float(10 * torch.log10(ratio))}
-    return found | ({"side_mel_db": float(mel[1])} if len(mel) == 2 else {})
+    mid, side = 20 * (a - b).abs().mean(dim=(1, 2))
+    return {"mel_db": float(mid), "side_mel_db": float(side)}

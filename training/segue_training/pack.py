@@ -14,9 +14,9 @@ import torch
 
 from . import card, flattened, manifest
 from .checkpoint import Progress, checkpoint_path, load
-from .export_tokenizers import Tokenizers, export_random, export_trained
+from .export_tokenizers import DECODER, Tokenizers, export_random, export_trained
 from .presets import PRESETS, Preset
-from .quantize import ship_stage, ship_tokenizer
+from .quantize import ship_decoder, ship_stage, ship_tokenizer
 from .stage_graph import export
 from .stages import Stage, StageConfig, build
 
@@ -70,7 +70,7 @@ def write_pack(
         return name
 
     for name, graph in tokenizers.graphs.items():
-        write(name, ship_tokenizer(graph))
+        write(name, ship_decoder(graph) if name == DECODER else ship_tokenizer(graph))
     sections = [
         manifest.stage_section(stage, write(f"stage_{stage.id}.onnx", ship_stage(_graph(stages[stage.id]))))
         for stage in preset.stages

@@ -99,6 +99,12 @@ EXACT = ("codebook", "centroids", "filters")
 
 
 def ship_tokenizer(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The form in which packs hold codec and semantic tokenizer: 8-bit layers, and half precision for `EXACT` tables
+    """The form in which packs hold what makes tokens of sound: 8-bit layers, and half precision for `EXACT` tables
     and whatever else is large. Against float32 storage a single frame takes half the time."""
     return store_half(quantize_matrices(model, EXACT))
+
+
+def ship_decoder(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The form in which packs hold the codec's decoder: half precision, no 8-bit layers. Those round otherwise for one
+    frame than for several at once, and phases that run on keep such a difference for the rest of a take."""
+    return store_half(model)

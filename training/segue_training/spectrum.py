@@ -98,7 +98,3 @@ def synthesise(spectrum: torch.Tensor, synthesis: Synthesis, samples: int) -> to
     return F.pad(audio, (0, samples - audio.shape[1]))
 
 
-def compress(spectrum: torch.Tensor) -> torch.Tensor:
-    """Spectrum [B, T, bins, 2] → the same with magnitude asinh(30 m), phase kept, flattened to [B, T, bins · 2]."""
-    magnitude = spectrum.square().sum(-1, keepdim=True).sqrt()
-    return (spectrum * (torch.asinh(magnitude * 30.0) / (magnitude + 1e-7))).flatten(2)

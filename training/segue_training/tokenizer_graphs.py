@@ -6,8 +6,10 @@ import onnx
 import torch
 from torch import nn
 
-from .codec import MAGNITUDE_CEILING, Codec, SpectrumHead
+from .codec import Codec
 from .graph import FLOAT, INT64, MICROSOFT, Graph
+from .phase_graph import phase_graph
+from .phases import Phases
 from .semantic import FEATURE_MEAN, FEATURE_SCALE, LOG_FLOOR, SemanticTokenizer
 from .spectrum import Analysis
 
@@ -56,13 +58,11 @@ def spectrum_input(graph: Graph, index: int, analysis: Analysis) -> str:
     return graph.input(f"spectrum_{index}", FLOAT, [1, "T", analysis.bins, 2])
 
 
-def compressed(graph: Graph, spectrum: str) -> str:
-    """asinh(30 m) magnitudes, phase kept: [1, T, bins · 2]. See `spectrum.compress`."""
-    power = graph.op("ReduceSumSquare", spectrum, graph.integers(3), keepdims=1)
-    magnitude = graph.op("Sqrt", power)
-    louder = graph.op("Asinh", graph.op("Mul", magnitude, graph.scalar(30.0)))
-    ratio = graph.op("Div", louder, graph.op("Add", magnitude, graph.scalar(1e-7)))
-    return graph.op("Reshape", graph.op("Mul", spectrum, ratio), graph.integers(0, 0, -1))
+def level(graph: Graph, spectrum: str, floor: float) -> str:
+    """ln(1 + magnitude / floor) [1, T, bins]. See `codec.to_level`."""
+    power = graph.op("ReduceSumSquare", spectrum, graph.integers(3), keepdims=0)
+    louder = graph.op("Mul", graph.op("Sqrt", power), graph.scalar(1 / floor))
+    return graph.op("Log", graph.op("Add", louder, graph.scalar(1.0)))
 
 
 def nearest_code(graph: Graph, name: str, x: str, transposed: torch.Tensor) -> tuple[str, str]:
@@ -89,7 +89,9 @@ def residual_codes(graph: Graph, name: str, residual: str, codebooks: torch.Tens
 def encoder_graph(codec: Codec) -> onnx.ModelProto:
     """`spectrum_i`, `state_*` → `codes` [1, T, Q], `next_state_*`."""
     graph, encoder, config = Graph("codec_encoder"), codec.encoder, codec.config
-    parts = [compressed(graph, spectrum_input(graph, i, analysis)) for i, analysis in enumerate(config.analyses)]
+    parts = [
+        level(graph, spectrum_input(graph, i, analysis), config.floor) for i, analysis in enumerate(config.analyses)
+    ]
     joined = graph.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
     x = blocks(graph, encoder.blocks, linear(graph, "input", encoder.input, joined))
     residual = linear(graph, "output", encoder.output, layer_norm(graph, "norm", encoder.norm, x))
@@ -97,28 +99,6 @@ def encoder_graph(codec: Codec) -> onnx.ModelProto:
     graph.op("Concat", *codes, axis=2, out="codes")
     graph.output("codes", INT64, [1, "T", config.books])
     return graph.model()
-
-
-def head(graph: Graph, index: int, layer: SpectrumHead, x: str) -> None:
-    """Writes `spectrum_i` [1, T · sub-frames, bins, 2]. The matrix's columns are put in the order
-    (sub-frame, log magnitudes, (cosine, sine) of each bin), so that the pairs come out side by side."""
-    bins, sub_frames, inner = layer.bins, layer.sub_frames, layer.linear.in_features
-    weight = layer.linear.weight.view(sub_frames, 3, bins, inner)
-    bias = layer.linear.bias.view(sub_frames, 3, bins)
-    pairs = weight[:, 1:].transpose(1, 2).reshape(sub_frames, 2 * bins, inner)
-    ordered = torch.cat([weight[:, 0], pairs], dim=1).reshape(-1, inner)
-    ordered_bias = torch.cat([bias[:, 0] - layer.offset, bias[:, 1:].transpose(1, 2).flatten(1)], dim=1).flatten()
-    values = graph.op("MatMul", x, graph.weight(f"head_{index}.weight", ordered.t()))
-    values = graph.op("Add", values, graph.weight(f"head_{index}.bias", ordered_bias))
-    values = graph.op("Reshape", values, graph.integers(1, -1, 3 * bins))
-    log_magnitude, phase = graph.ops("Split", values, graph.integers(bins, 2 * bins), out=2, axis=2)
-    magnitude = graph.op("Exp", graph.op("Min", log_magnitude, graph.scalar(MAGNITUDE_CEILING)))
-    magnitude = graph.op("Unsqueeze", magnitude, graph.integers(3))
-    phase = graph.op("Reshape", phase, graph.integers(1, -1, bins, 2))
-    length = graph.op("ReduceSumSquare", phase, graph.integers(3), keepdims=1)
-    length = graph.op("Sqrt", graph.op("Add", length, graph.scalar(1e-6)))
-    graph.op("Mul", phase, graph.op("Div", magnitude, length), out=f"spectrum_{index}")
-    graph.output(f"spectrum_{index}", FLOAT, [1, "T" if sub_frames == 1 else "S", bins, 2])
 
 
 def decoder_graph(codec: Codec) -> onnx.ModelProto:
@@ -132,8 +112,15 @@ def decoder_graph(codec: Codec) -> onnx.ModelProto:
     latents = graph.op("ReduceSum", vectors, graph.integers(2), keepdims=0)
     x = blocks(graph, decoder.blocks, linear(graph, "input", decoder.input, latents))
     x = layer_norm(graph, "norm", decoder.norm, x)
-    for index, layer in enumerate(decoder.heads):
-        head(graph, index, layer, x)
+    sub_frames = graph.integers(1, -1, config.bins)
+    mid, side = (
+        graph.op("Reshape", linear(graph, name, getattr(decoder, name), x), sub_frames) for name in ("mid", "side")
+    )
+    coherence = graph.op("Tanh", linear(graph, "coherence", decoder.coherence, x))
+    # The same for all sub-frames of a frame.
+    coherence = graph.op("Concat", *[graph.op("Unsqueeze", coherence, graph.integers(2))] * config.sub_frames, axis=2)
+    coherence = graph.op("Reshape", coherence, graph.integers(1, -1, config.stereo_bands))
+    phase_graph(graph, Phases(config), mid, side, coherence)
     return graph.model()
 
 

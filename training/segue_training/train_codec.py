@@ -1,11 +1,10 @@
 """Trains the acoustic codec on rendered audio; resumes where it stopped.
 
-python -m segue_training.train_codec --work WORK --minutes 30
-python -m segue_training.train_codec --work WORK --minutes 20 --finish --adversarial-minutes 20
+python -m segue_training.train_codec --work WORK --minutes 90
+python -m segue_training.train_codec --work WORK --minutes 20 --finish
 
 The second form goes on from the finished codec and trains its decoder alone: codes already made stay valid. It learns to
-play codes as the transformers write them (`retell`): half of the clips are played from such codes, and asked for the right
-magnitudes only, since their phases are others.
+play codes as the transformers write them (`retell`): half of the clips are played from such codes.
 """
 
 from __future__ import annotations
@@ -18,22 +17,26 @@ import torch
 
 from .audio_data import Clips, evaluation_clips
 from .checkpoint import write
-from .codec import Codec, CodecConfig
-from .discriminator import Discriminator
-from .losses import figures, spectral_loss, transform_loss
+from .codec import Codec, CodecConfig, Levels, to_level
+from .losses import coherence_of, figures, level_distance
 from .optimiser import Optimiser
+from .phases import band_of_bin
 from .retell import Retold
-from .widen import NARROW_BOOKS, load_widened
+from .spectrum import Analysis, analyse
 
-BATCH, ADVERSARIAL_BATCH = 12, 6
-CLIP_FRAMES = 64
+BATCH = 24
+CLIP_FRAMES = 48
+PLAYED_FRAMES = 20
+"""What of a clip is decoded and compared, after what the network needs to hear before it: the comparison is what costs."""
+FIRST_PLAYED = 8
 GAIN_DB = 6.0
-UNQUANTISED_STEPS = 80
+UNQUANTISED_STEPS = 200
 INITIAL_LATENTS = 24000
 SAVE_SECONDS = 120.0
 EVALUATE_SECONDS = 480.0
-ADVERSARIAL_WEIGHT = 0.15
-MATCHING_WEIGHT = 0.5
+SIDE_WEIGHT = 0.4
+COHERENCE_WEIGHT = 0.1
+COMMITMENT_WEIGHT = 0.1
 FINISH_RATE = 0.4
 RETOLD_CLIPS = 0.5
 """Share of the clips of the finish that are played from retold codes."""
@@ -61,8 +64,8 @@ def evaluate(codec: Codec, clips: torch.Tensor, books: int) -> dict[str, float]:
         used.append(codes[0].clone())
         codes[..., books:] = codec.config.cardinality
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            spectra = codec.decoder(codec.quantizer.decode(codes))
-        decoded = codec.synthesise(spectra, clip.shape[-1])[0]
+            levels = codec.decoder(codec.quantizer.decode(codes))
+        decoded = codec.synthesise(levels, clip.shape[-1])[0]
         for name, value in figures(clip[:, edge:-edge], decoded[:, edge:-edge]).items():
             totals[name] = totals.get(name, 0.0) + value / len(clips)
     codes = torch.cat(used)
@@ -71,29 +74,32 @@ def evaluate(codec: Codec, clips: torch.Tensor, books: int) -> dict[str, float]:
     return {**totals, "codebook_use": min(use[:books])}
 
 
+def true_levels(codec: Codec, audio: torch.Tensor) -> Levels:
+    """What the decoder should give: mid and side [B, 2, L] → levels of the whole frames in L. A clip's first and last
+    sub-frames see silence outside."""
+    config = codec.config
+    window = Analysis(config.window, config.bins, config.placed + config.window - config.sub_hop)
+    mid, side = (torch.view_as_complex(analyse(signal, window, config.sub_hop)) for signal in audio.unbind(1))
+    band = band_of_bin(config.bins, config.stereo_bands, config.sample_rate)
+    coherence = coherence_of(mid, side, band, config.stereo_bands, config.sub_frames)
+    return Levels(to_level(mid.abs(), config.floor), to_level(side.abs(), config.floor), coherence)
+
+
 class Training:
     """One training: the codec, its optimisers and how far they are."""
 
-    def __init__(
-        self, work: Path, minutes: float, adversarial_minutes: float, finish: bool, widened: Path | None = None
-    ) -> None:
-        self.minutes, self.adversarial_minutes, self.finish = minutes, adversarial_minutes, finish
-        self.widened = widened is not None
+    def __init__(self, work: Path, minutes: float, finish: bool) -> None:
+        self.minutes, self.finish = minutes, finish
         self.path = work / "checkpoints" / ("codec_finished.pt" if finish else "codec.pt")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.clips = Clips(work / "audio", seed=int(time.time()))
         self.held_out = evaluation_clips(work / "validation_audio", 20.0, 10.0, 48000, every=3)
         self.step, self.spent, self.log = 0, 0.0, []
-        if finish:
-            self.codec = load_codec(work / "checkpoints" / "codec.pt")
-        else:
-            self.codec = load_widened(widened) if widened and not self.path.exists() else Codec()
+        self.codec = load_codec(work / "checkpoints" / "codec.pt") if finish else Codec()
         if finish:
             self.codec.encoder.requires_grad_(False)
             self.retold = Retold(work, seed=int(time.time()))
         self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else 1.0)
-        self.discriminator = Discriminator()
-        self.critic = torch.optim.AdamW(self.discriminator.parameters(), 3e-4, betas=(0.5, 0.9))
         if self.path.exists():
             self.resume()
 
@@ -101,8 +107,6 @@ class Training:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         self.codec.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.critic.load_state_dict(state["critic"])
         self.step, self.spent, self.log = state["step"], state["spent"], state["log"]
 
     def save(self) -> None:
@@ -110,22 +114,20 @@ class Training:
             "config": self.codec.config.to_dict(),
             "model": self.codec.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "critic": self.critic.state_dict(),
             "step": self.step,
             "spent": self.spent,
             "log": self.log,
         }
         write(self.path, state)
 
-    def initialise_codebooks(self, kept: int) -> None:
-        """k-means of the books after the first `kept` on the latents of the encoder as it is."""
+    def initialise_codebooks(self) -> None:
+        """k-means of the latents of the encoder as it is."""
         latents: list[torch.Tensor] = []
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             while sum(len(part) for part in latents) < INITIAL_LATENTS:
                 audio = self.clips.draw(BATCH, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
                 latents.append(self.codec.encoder(self.codec.analyse(audio)).flatten(0, 1).float())
-        self.codec.quantizer.initialise(torch.cat(latents), kept)
+        self.codec.quantizer.initialise(torch.cat(latents))
 
     def books_kept(self, batch: int) -> torch.Tensor:
         """Books per clip: half keep all, a quarter the coarse ones, a quarter any number."""
@@ -134,26 +136,25 @@ class Training:
         kept = torch.where(choice < 0.5, books, self.codec.config.coarse_books)
         return torch.where(choice < 0.25, torch.randint(1, books + 1, (batch,)), kept)
 
-    def reconstruct(self, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clips → their decoded form and the commitment loss."""
+    def reconstruct(self, audio: torch.Tensor, frames: slice) -> tuple[Levels, torch.Tensor]:
+        """Clips → the levels of these frames as they are decoded, and the commitment loss."""
         codec = self.codec
         with torch.no_grad():
             spectra = codec.analyse(audio)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             latents = codec.encoder(spectra)
         commitment = torch.zeros(())
-        if self.widened or self.step >= UNQUANTISED_STEPS:
+        if self.step >= UNQUANTISED_STEPS:
             latents, commitment, _ = codec.quantizer(latents.float(), self.books_kept(len(audio)))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            decoded = codec.decoder(latents)
-        return codec.synthesise(decoded, audio.shape[-1]), commitment
+            return codec.decoder(latents, frames), commitment
 
-    def play(self, batch: int) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """For the finish: clips, as the decoder plays them, and how many of them (the first) from their own codes, the others
-        from retold ones."""
+    def play(self, frames: slice) -> tuple[torch.Tensor, Levels, int]:
+        """For the finish: clips, the levels of these frames as the decoder plays them, and how many of them (the first) from
+        their own codes, the others from retold ones."""
         codec, samples = self.codec, CLIP_FRAMES * self.codec.config.hop
-        others = int(batch * RETOLD_CLIPS)
-        own = self.clips.draw(batch - others, samples, GAIN_DB)
+        others = int(BATCH * RETOLD_CLIPS)
+        own = self.clips.draw(BATCH - others, samples, GAIN_DB)
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             codes = codec.encode(own)
         kept = self.books_kept(len(own))[:, None, None]
@@ -162,38 +163,34 @@ class Training:
         with torch.no_grad():
             latents = codec.quantizer.decode(torch.cat([codes, told_codes]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            decoded = codec.decoder(latents)
-        return torch.cat([own, told]), codec.synthesise(decoded, samples), len(own)
+            return torch.cat([own, told]), codec.decoder(latents, frames), len(own)
 
-    def train_step(self, progress: float, adversarial: bool) -> dict[str, float]:
+    def train_step(self, progress: float) -> dict[str, float]:
         """One update on one batch of clips."""
-        if self.step == (0 if self.widened else UNQUANTISED_STEPS) and not self.finish:
-            self.initialise_codebooks(NARROW_BOOKS if self.widened else 0)
-        batch = ADVERSARIAL_BATCH if adversarial else BATCH
+        if self.step == UNQUANTISED_STEPS and not self.finish:
+            self.initialise_codebooks()
+        config = self.codec.config
+        # A window reaches two frames beyond its own.
+        first = int(torch.randint(FIRST_PLAYED, CLIP_FRAMES - PLAYED_FRAMES - 2, ()))
+        frames = slice(first, first + PLAYED_FRAMES)
         if self.finish:
-            (audio, decoded, own), commitment = self.play(batch), torch.zeros(())
+            (audio, found, own), commitment = self.play(frames), torch.zeros(())
         else:
-            audio, own = self.clips.draw(batch, CLIP_FRAMES * self.codec.config.hop, GAIN_DB), batch
-            decoded, commitment = self.reconstruct(audio)
-        edge = self.codec.edge
-        audio, decoded = audio[..., edge:-edge], decoded[..., edge:-edge]
-        spectral, transform = spectral_loss(audio, decoded), transform_loss(audio[:own], decoded[:own])
-        loss = spectral + 2.0 * transform + 0.1 * commitment
-        parts = {"spectral": spectral, "transform": transform, "commitment": commitment}
-        if own < batch:
+            audio, own = self.clips.draw(BATCH, CLIP_FRAMES * config.hop, GAIN_DB), BATCH
+            found, commitment = self.reconstruct(audio, frames)
+        with torch.no_grad():
+            heard = audio[..., (first - 2) * config.hop : (frames.stop + 2) * config.hop]
+            edge = 2 * config.sub_frames
+            true = Levels(*(x[:, edge:-edge] for x in true_levels(self.codec, heard)))
+        mid = level_distance(true.mid, found.mid, config.floor)
+        side = level_distance(true.side, found.side, config.floor)
+        coherence = (true.coherence - found.coherence).abs().mean()
+        parts = {"mid": mid, "side": side, "coherence": coherence, "commitment": commitment}
+        if own < len(audio):
             # What cannot be foretold is easily played as nothing: how loud the retold clips are, against the true ones.
-            played, true = decoded[own:].detach().square().mean(), audio[own:].square().mean()
-            parts["retold_level_db"] = 10 * torch.log10((played + 1e-9) / (true + 1e-9))
-        if adversarial:
-            self.discriminator.requires_grad_(True)
-            own = self.discriminator.own_loss(audio, decoded)
-            self.critic.zero_grad()
-            own.backward()
-            self.critic.step()
-            self.discriminator.requires_grad_(False)
-            fooling, matching = self.discriminator.codec_losses(audio, decoded)
-            loss = loss + ADVERSARIAL_WEIGHT * fooling + MATCHING_WEIGHT * matching
-            parts |= {"critic": own, "fooling": fooling, "matching": matching}
+            played, meant = (levels.mid[own:].detach().clamp(max=14.0).exp().square().mean() for levels in (found, true))
+            parts["retold_level_db"] = 10 * torch.log10(played / meant)
+        loss = mid + SIDE_WEIGHT * side + COHERENCE_WEIGHT * coherence + COMMITMENT_WEIGHT * commitment
         gradient = self.optimiser.step(loss, self.step, progress)
         self.step += 1
         return {name: float(value.detach()) for name, value in parts.items()} | {"gradient": gradient}
@@ -217,8 +214,7 @@ class Training:
         saved = measured = clock = time.monotonic()
         parts: dict[str, float] = {}
         while self.spent < budget:
-            adversarial = self.spent >= budget - self.adversarial_minutes * 60
-            parts = self.train_step(self.spent / budget, adversarial)
+            parts = self.train_step(self.spent / budget)
             now = time.monotonic()
             self.spent, clock = self.spent + now - clock, now
             if self.step in (5, 50, 100, 200, 400) or self.step % 500 == 0:
@@ -237,16 +233,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--adversarial-minutes", type=float, default=0.0, help="how many of the last minutes")
     parser.add_argument("--finish", action="store_true", help="train only the decoder of the finished codec")
-    parser.add_argument("--widen", type=Path, help="begin with this 24 kHz mono codec (see widen)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    Training(
-        arguments.work, arguments.minutes, arguments.adversarial_minutes, arguments.finish, arguments.widen
-    ).run()
+    Training(arguments.work, arguments.minutes, arguments.finish).run()
 
 
 if __name__ == "__main__":

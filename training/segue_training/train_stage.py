@@ -54,15 +54,16 @@ def rate_at(share: float) -> float:
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
 
 
-def begin_with(stage: Stage, found: dict[str, torch.Tensor], same_tokens: bool) -> list[str]:
+def begin_with(stage: Stage, found: dict[str, torch.Tensor], same: str | None = None) -> list[str]:
     """Takes what it can of another stage's weights; returns the names taken.
 
     Of a stage trained on other tokens the blocks: how to attend is much the same, what a token means is not, so embeddings
-    and heads stay as they are. `same_tokens`: all but the condition, of which only the stream's own tokens are the same.
+    and heads stay as they are. `same`: "tokens" if the stream's own are (then all but the condition is taken), "condition"
+    if those are that condition it.
     """
     own = stage.state_dict()
-    inside = ("temporal.", "depth.", "depth_in.", "blocks.")
-    wanted = [n for n in own if (not n.startswith("condition.") if same_tokens else n.startswith(inside))]
+    inside = ("temporal.", "depth.", "depth_in.", "blocks.") + (("condition.",) if same == "condition" else ())
+    wanted = [n for n in own if (not n.startswith("condition.") if same == "tokens" else n.startswith(inside))]
     taken = [n for n in wanted if n in found and found[n].shape == own[n].shape]
     if not taken:
         raise ValueError("that checkpoint has no weight of the same size: begin without it")
@@ -80,13 +81,13 @@ class Trainer:
         minutes: float,
         path: Path,
         begin_from: Path | None = None,
-        same_tokens: bool = False,
+        same: str | None = None,
     ) -> None:
         self.stage_id, self.config, self.path = stage_id, config, path
         self.context = getattr(config, "context", 256)
         self.model = build(config)
         if begin_from is not None and not path.exists():
-            begin_with(self.model, load(begin_from).averaged, same_tokens)
+            begin_with(self.model, load(begin_from).averaged, same)
         self.optimisers = optimisers(self.model)
         self.averaged = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.progress = Progress(budget_minutes=minutes, parameters=sum(p.numel() for p in self.model.parameters()))
@@ -227,13 +228,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--preset", choices=PRESETS, default="first")
     parser.add_argument("--begin-from", type=Path, help="begin with the blocks of this stage_*.pt")
-    parser.add_argument("--same-tokens", action="store_true", help="… and its embeddings and heads: only its condition differs")
+    parser.add_argument("--same", choices=("tokens", "condition"), help="… and what it knows of those: see `begin_with`")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     path = checkpoint_path(arguments.work, arguments.stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     config = PRESETS[arguments.preset].stage(arguments.stage).config
-    trainer = Trainer(arguments.stage, config, arguments.minutes, path, arguments.begin_from, arguments.same_tokens)
+    trainer = Trainer(arguments.stage, config, arguments.minutes, path, arguments.begin_from, arguments.same)
     train(trainer, arguments.work)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from segue_training.codec import Codec
 from segue_training.dataset import Rendering, renderings, write_rendering
-from segue_training.export_tokenizers import TINY_CODEC, TINY_SEMANTIC
+from segue_training.export_tokenizers import TINY_CODEC, TINY_SEMANTIC, lively
 from segue_training.probe import sounding_keys
 from segue_training.quantizer import ResidualQuantizer
 from segue_training.semantic import SemanticTokenizer, pitch_filters
@@ -20,7 +20,7 @@ from segue_training.tokenize import RENDERINGS_PER_SHARD, Source, Tokeniser, wri
 @pytest.fixture(scope="module")
 def tokeniser() -> Tokeniser:
     torch.manual_seed(1)
-    return Tokeniser(Codec(TINY_CODEC).eval(), SemanticTokenizer(TINY_SEMANTIC).eval())
+    return Tokeniser(lively(Codec(TINY_CODEC).eval()), SemanticTokenizer(TINY_SEMANTIC).eval())
 
 
 def test_both_streams_begin_together(tokeniser: Tokeniser) -> None:

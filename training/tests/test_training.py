@@ -117,17 +117,21 @@ def test_blocks_of_other_tokens_are_a_beginning_and_embeddings_are_not(tmp_path)
     assert {"temporal.blocks.0.qkv.weight", "temporal.blocks.0.down.weight"} <= same
     assert not {"heads", "embedding.table"} & same
     with pytest.raises(ValueError, match="same size"):
-        begin_with(new.model, {}, same_tokens=False)
+        begin_with(new.model, {})
 
 
 def test_of_a_stage_on_the_same_tokens_only_the_condition_is_new(tmp_path):
     old = Trainer("coarse", COARSE, 1.0, tmp_path / "old.pt")
     old.save()
     config = dataclasses.replace(COARSE, condition_books=2)
-    new = Trainer("coarse", config, 1.0, tmp_path / "new.pt", begin_from=tmp_path / "old.pt", same_tokens=True)
+    new = Trainer("coarse", config, 1.0, tmp_path / "new.pt", begin_from=tmp_path / "old.pt", same="tokens")
     before, after = old.model.state_dict(), new.model.state_dict()
     same = {name for name in before if before[name].shape == after[name].shape and torch.equal(before[name], after[name])}
     assert same == set(before) - {"condition.table", "condition.offset"}
+    new = Trainer("coarse", COARSE, 1.0, tmp_path / "third.pt", begin_from=tmp_path / "old.pt", same="condition")
+    after = new.model.state_dict()
+    assert torch.equal(before["condition.table"], after["condition.table"])
+    assert not torch.equal(before["embedding.table"], after["embedding.table"])
 
 
 def test_training_from_a_cache_that_grows_ends_by_the_clock(tmp_path):

@@ -59,6 +59,8 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
             "an even n_fft of 16 to 65536, a hop that divides the codec's and is at most n_fft, |offset| at most n_fft, bins of at most n_fft/2+1",
         )?;
     }
+    let memory = m.codec.decoder.memory.unwrap_or(0);
+    expect(memory <= 1000, format!("codec.decoder.memory = {memory}"), "at most 1000 frames")?;
     stages(m)
 }
 

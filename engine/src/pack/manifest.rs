@@ -130,6 +130,8 @@ pub struct Decoder {
     pub graph: String,
     /// One per graph output `spectrum_i`.
     pub synthesis: Vec<SynthesisSpec>,
+    /// Frames of past that its output depends on, if its states do not tell.
+    pub memory: Option<usize>,
 }
 
 /// `[semantic]`

@@ -72,6 +72,7 @@ fn names_what_is_wrong_with_a_bad_manifest() {
         ("look_ahead = 480", "look_ahead = 480, channel = \"side\"", "one channel"),
         ("offset = -240", "offset = -240, channel = \"side\"", "one channel"),
         ("offset = -240", "offset = -240, bins = 482", "synthesis"),
+        ("offset = -240 }]", "offset = -240 }], memory = 1001", "memory = 1001"),
         ("cardinality = 32\ncontext", "cardinality = 33\ncontext", "cardinality = 33"),
         ("writes = \"acoustic\"", "writes = \"semantic\"", "needs the Semantic stream"),
         ("codebooks = 2\ncardinality = 32\ncontext", "codebooks = 1\ncardinality = 32\ncontext", "no stage writes"),

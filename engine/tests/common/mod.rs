@@ -46,6 +46,16 @@ pub fn chords(rate: u32, seconds: f32) -> Vec<Vec<f32>> {
     vec![(0..n).map(sample).collect(), (0..n).map(|i| sample(i) * 0.5).collect()]
 }
 
+/// The two sound the same: a decoder forgets where it began, but not to the last bit.
+#[allow(dead_code, reason = "not every test of this folder decodes")]
+pub fn assert_alike(a: &[Vec<f32>], b: &[Vec<f32>]) {
+    for (a, b) in a.iter().zip(b) {
+        assert_eq!(a.len(), b.len());
+        let error: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+        assert!(rms(&error) < rms(a) * 1e-3, "-60 dB: {} of {}", rms(&error), rms(a));
+    }
+}
+
 pub fn rms(x: &[f32]) -> f32 {
     (x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / x.len().max(1) as f64).sqrt() as f32
 }
