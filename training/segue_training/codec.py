@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+import torch.nn.functional as F
 
 from .blocks import CausalConvNeXt, stream_blocks
 from .phases import DELAY, Phases
@@ -39,6 +40,7 @@ class CodecConfig:
     dim: int = 256
     layers: int = 6
     kernel: int = 7
+    hidden: int = 768
     latent: int = 64
     analyses: tuple[Analysis, ...] = (
         Analysis(4096, 1024, 1920),
@@ -103,13 +105,27 @@ def to_magnitude(level: torch.Tensor, floor: float) -> torch.Tensor:
     return floor * torch.expm1(level)
 
 
+class Widened(nn.Module):
+    """A linear layer and beside it one with a hidden layer, which begins as nothing: a spectrum of several notes is no sum of
+    as many patterns as the network has channels."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.straight = nn.Linear(inputs, outputs)
+        self.into, self.out = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.straight(x) + self.out(F.gelu(self.into(x)))
+
+
 class Encoder(nn.Module):
     """Spectra → latents [B, T, latent]."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.floor = config.floor
-        self.input = nn.Linear(sum(analysis.bins for analysis in config.analyses), config.dim)
+        self.input = Widened(sum(analysis.bins for analysis in config.analyses), config.hidden, config.dim)
         self.blocks = nn.ModuleList(CausalConvNeXt(config.dim, config.kernel) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
         self.output = nn.Linear(config.dim, config.latent)
@@ -141,11 +157,11 @@ class Decoder(nn.Module):
         self.input = nn.Linear(config.latent, config.dim)
         self.blocks = nn.ModuleList(CausalConvNeXt(config.dim, config.kernel) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
-        self.mid, self.side = (nn.Linear(config.dim, config.sub_frames * config.bins) for _ in range(2))
+        self.mid, self.side = (Widened(config.dim, config.hidden, config.sub_frames * config.bins) for _ in range(2))
         self.coherence = nn.Linear(config.dim, config.stereo_bands)
         for head in (self.mid, self.side):
-            nn.init.normal_(head.weight, std=0.02)
-            nn.init.constant_(head.bias, BEGINNING)
+            nn.init.normal_(head.straight.weight, std=0.02)
+            nn.init.constant_(head.straight.bias, BEGINNING)
 
     def forward(self, latents: torch.Tensor, frames: slice = slice(None)) -> Levels:
         """Latents [B, T, latent] → levels of these frames (of all)."""

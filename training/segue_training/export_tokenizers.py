@@ -36,6 +36,7 @@ TINY_CODEC = CodecConfig(
     dim=32,
     layers=1,
     kernel=3,
+    hidden=48,
     latent=16,
     analyses=(Analysis(960, 481, 480), Analysis(480, 100, 0, SIDE)),
     window=960,
@@ -120,11 +121,16 @@ def lively(codec: Codec) -> Codec:
     """An untrained codec made to tell sounds apart and to play levels that change: one that did not would be played as an
     endless tone."""
     for head in (codec.decoder.mid, codec.decoder.side):
-        torch.nn.init.normal_(head.weight, std=1.7 * codec.config.dim**-0.5)
+        torch.nn.init.normal_(head.straight.weight, std=1.7 * codec.config.dim**-0.5)
     frames = 20 * codec.config.cardinality
     loudness = torch.rand(1, 2, frames, 1).square().expand(-1, -1, -1, codec.config.hop).flatten(2)
     latents = codec.encoder(codec.analyse(loudness * torch.randn(loudness.shape)))
     codec.quantizer.initialise(latents.flatten(0, 1))
+    spread, middle = torch.std_mean(latents, dim=(0, 1))
+    layer = codec.decoder.input
+    torch.nn.init.normal_(layer.weight, std=codec.config.latent**-0.5)
+    layer.weight /= spread
+    layer.bias.copy_(-layer.weight @ middle)
     return codec
 
 

@@ -6,7 +6,7 @@ import onnx
 import torch
 from torch import nn
 
-from .codec import Codec
+from .codec import Codec, Widened
 from .graph import FLOAT, INT64, MICROSOFT, Graph
 from .phase_graph import phase_graph
 from .phases import Phases
@@ -18,6 +18,13 @@ def linear(graph: Graph, name: str, layer: nn.Linear, x: str) -> str:
     """x · Wᵀ + b."""
     product = graph.op("MatMul", x, graph.weight(f"{name}.weight", layer.weight.t()))
     return graph.op("Add", product, graph.weight(f"{name}.bias", layer.bias))
+
+
+def widened(graph: Graph, name: str, layer: Widened, x: str) -> str:
+    """See `codec.Widened`."""
+    hidden = graph.op("Gelu", linear(graph, f"{name}.into", layer.into, x), domain=MICROSOFT)
+    more = graph.op("MatMul", hidden, graph.weight(f"{name}.out.weight", layer.out.weight.t()))
+    return graph.op("Add", linear(graph, f"{name}.straight", layer.straight, x), more)
 
 
 def layer_norm(graph: Graph, name: str, layer: nn.LayerNorm, x: str) -> str:
@@ -93,7 +100,7 @@ def encoder_graph(codec: Codec) -> onnx.ModelProto:
         level(graph, spectrum_input(graph, i, analysis), config.floor) for i, analysis in enumerate(config.analyses)
     ]
     joined = graph.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
-    x = blocks(graph, encoder.blocks, linear(graph, "input", encoder.input, joined))
+    x = blocks(graph, encoder.blocks, widened(graph, "input", encoder.input, joined))
     residual = linear(graph, "output", encoder.output, layer_norm(graph, "norm", encoder.norm, x))
     codes = residual_codes(graph, "codebook", residual, codec.quantizer.codebooks)
     graph.op("Concat", *codes, axis=2, out="codes")
@@ -114,7 +121,7 @@ def decoder_graph(codec: Codec) -> onnx.ModelProto:
     x = layer_norm(graph, "norm", decoder.norm, x)
     sub_frames = graph.integers(1, -1, config.bins)
     mid, side = (
-        graph.op("Reshape", linear(graph, name, getattr(decoder, name), x), sub_frames) for name in ("mid", "side")
+        graph.op("Reshape", widened(graph, name, getattr(decoder, name), x), sub_frames) for name in ("mid", "side")
     )
     coherence = graph.op("Tanh", linear(graph, "coherence", decoder.coherence, x))
     # The same for all sub-frames of a frame.
