@@ -37,6 +37,17 @@ fn this_binary() -> Option<PathBuf> {
     Some(Path::new(std::ffi::OsStr::from_bytes(name.to_bytes())).to_path_buf())
 }
 
+/// Gives free memory back to the system, as far as the allocator can be asked to. glibc keeps what threads have freed, a
+/// generation's tens of megabytes in every instance. Takes milliseconds, in which whoever allocates waits: for a thread that
+/// rests.
+pub fn give_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim may be called at any time by any thread; it touches free memory only.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cfg(windows)]
 fn this_binary() -> Option<PathBuf> {
     use std::os::windows::ffi::OsStringExt;

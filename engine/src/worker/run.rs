@@ -14,6 +14,7 @@ use crate::command::{ExportContent, ExportRequest};
 use crate::continuation::Sampling;
 use crate::error::Error;
 use crate::models::LoadRequest;
+use crate::platform;
 use crate::playback::{Cue, Start};
 use crate::status::{Activity, PackSummary, Problem};
 use crate::take::TakeId;
@@ -30,6 +31,8 @@ use std::time::{Duration, Instant};
 const NAP: Duration = Duration::from_millis(4);
 const NAP_OFFLINE: Duration = Duration::from_millis(1);
 const NAP_ASLEEP: Duration = Duration::from_millis(200);
+/// So long after the last work the worker gives back the memory that it needed for it.
+const REST: Duration = Duration::from_secs(1);
 /// How often what a project saves of the take in the making is brought up to date.
 const MAKING: Duration = Duration::from_millis(250);
 
@@ -73,6 +76,8 @@ pub(super) struct Worker {
     pub(super) published: Instant,
     /// When what the project saves of the take in the making was last brought up to date.
     saved: Instant,
+    /// When it last worked, until it has given its memory back.
+    worked: Option<Instant>,
     /// The next turn publishes even if little time has passed.
     pub(super) dirty: bool,
 }
@@ -97,6 +102,7 @@ pub(super) fn run(shared: Threads, source: Box<dyn Source>) {
         exports: Vec::new(),
         exported: Vec::new(),
         saved: Instant::now(),
+        worked: None,
         problem: None,
         notice: None,
         ttfa_ms: None,
@@ -121,10 +127,15 @@ pub(super) fn run(shared: Threads, source: Box<dyn Source>) {
 impl Worker {
     fn run(&mut self) {
         while !self.shared.stop.load(Acquire) {
-            let busy = self.turn();
-            if !busy {
-                self.nap();
+            if self.turn() {
+                self.worked = Some(Instant::now());
+                continue;
             }
+            if self.worked.is_some_and(|at| at.elapsed() > REST) {
+                self.worked = None;
+                platform::give_memory_back();
+            }
+            self.nap();
         }
     }
 

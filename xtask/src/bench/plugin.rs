@@ -8,10 +8,11 @@ use crate::test::display::Display;
 use crate::{audio, check, paths, process};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const BLOCK: usize = 64;
 const LENGTH: f64 = 8.0;
+const REST: Duration = Duration::from_secs(3);
 
 pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     let playing = audio::read(&paths::default_prompt())?.at(RATE)?.stereo();
@@ -28,10 +29,10 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
         holes += p.underruns;
         shares.extend(while_generating(&p));
     }
-    let alone = machine::resident_mb();
+    let alone = at_rest();
     let mut second = Host::load(&paths::clap())?;
     plan.perform(&mut second, |_, _| {})?;
-    let both = machine::resident_mb();
+    let both = at_rest();
     figures.rss_first_mb = alone.zip(before).map(|(after, before)| after - before);
     figures.rss_next_mb = both.zip(alone).map(|(after, before)| after - before);
     let (project, _) = check::hundred_takes(&first.save()?)?;
@@ -49,6 +50,12 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     figures.callback_max = shares.last().copied();
     idle(figures)?;
     Ok(())
+}
+
+/// What is resident once the workers have given back what they no longer need.
+fn at_rest() -> Option<f64> {
+    std::thread::sleep(REST);
+    machine::resident_mb()
 }
 
 /// What an instance and its editor need while nothing happens; nothing is known where no display can be had.
