@@ -40,7 +40,7 @@ fn this_binary() -> Option<PathBuf> {
 /// Gives free memory back to the system, as far as the allocator can be asked to. glibc keeps what threads have freed, a
 /// generation's tens of megabytes in every instance. Takes milliseconds, in which whoever allocates waits: for a thread that
 /// rests.
-pub fn give_memory_back() {
+pub(crate) fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim may be called at any time by any thread; it touches free memory only.
     unsafe {

@@ -19,11 +19,9 @@ import torch.nn.functional as F
 from .blocks import CausalConvNeXt, stream_blocks
 from .phases import DELAY, Phases
 from .quantizer import ResidualQuantizer
-from .spectrum import MID, SIDE, Analysis, Synthesis, analyse, synthesise
+from .spectrum import MID, SIDE, Analysis, Synthesis, analyse, synthesise, to_level
 
 CHANNELS = 2
-HIGHEST_LEVEL = 14.0
-"""Of what the decoder gives: magnitudes beyond full scale are none that a piano makes."""
 BEGINNING = 3.0
 """The levels that an untrained decoder gives."""
 
@@ -93,16 +91,6 @@ class Levels(NamedTuple):
     """the same of the side"""
     coherence: torch.Tensor
     """How far the side goes with the mid, −1 (all of it on the right) to 1 (on the left), [B, S, stereo_bands]"""
-
-
-def to_level(magnitude: torch.Tensor, floor: float) -> torch.Tensor:
-    """ln(1 + magnitude / floor)"""
-    return torch.log1p(magnitude / floor)
-
-
-def to_magnitude(level: torch.Tensor, floor: float) -> torch.Tensor:
-    """The inverse of `to_level`."""
-    return floor * torch.expm1(level)
 
 
 class Widened(nn.Module):

@@ -7,12 +7,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .spectrum import hann
+from .spectrum import hann, to_magnitude
 
 SAMPLE_RATE = 48000
 BANDS = 160
-HIGHEST = 14.0
-"""A level beyond which nothing is measured: its exponential must stay finite."""
 SILENT = 1e-7
 
 
@@ -57,7 +55,7 @@ def level_distance(reference: torch.Tensor, decoded: torch.Tensor, floor: float)
     mel bands (so that noise is as loud as it was, although no bin of it can be told), and of what is loudest."""
     bins = reference.shape[-1]
     fine = ((reference - decoded).abs() * bin_weights(bins)).mean()
-    a, b = (floor * torch.expm1(levels.clamp(max=HIGHEST)) for levels in (reference, decoded))
+    a, b = (to_magnitude(levels, floor) for levels in (reference, decoded))
     # Of unit sum, so that the floor means the same as in a bin.
     filters = mel_filters(2 * (bins - 1), BANDS) * (SAMPLE_RATE / (2 * (bins - 1)))
     bands = (torch.log(a @ filters + floor) - torch.log((b @ filters).clamp(min=0.0) + floor)).abs().mean()

@@ -7,6 +7,7 @@ from onnx import GraphProto
 
 from .graph import FLOAT, INT64, Graph
 from .phases import DOUBLINGS, STRUCK, TURN, Phases
+from .spectrum import HIGHEST_LEVEL
 
 AT_END = 2**62
 
@@ -15,8 +16,8 @@ def phase_graph(graph: Graph, phases: Phases, mid: str, side: str, coherence: st
     """Levels of mid and side [1, S, bins] and coherence [1, S, bands] → the graph's outputs `spectrum_i` [1, S, bins, 2]
     and `next_state_*`."""
     bins = phases.bins
-    mid = _following(graph, "mid", 2, bins, _bounded(graph, phases, mid))
-    side = _following(graph, "side", 1, bins, _bounded(graph, phases, side))
+    mid = _following(graph, "mid", 2, bins, _bounded(graph, mid))
+    side = _following(graph, "side", 1, bins, _bounded(graph, side))
     coherence = _following(graph, "coherence", 1, phases.bands, coherence)
     here, phase = _integrated(graph, phases, mid)
     sign = graph.weight("phase.sign", phases.sign)
@@ -36,8 +37,8 @@ def phase_graph(graph: Graph, phases: Phases, mid: str, side: str, coherence: st
     _pairs(graph, 1, bins, graph.op("Mul", wide, real), graph.op("Mul", wide, imaginary))
 
 
-def _bounded(graph: Graph, phases: Phases, levels: str) -> str:
-    return graph.op("Min", graph.op("Max", levels, graph.scalar(0.0)), graph.scalar(phases.highest))
+def _bounded(graph: Graph, levels: str) -> str:
+    return graph.op("Min", graph.op("Max", levels, graph.scalar(0.0)), graph.scalar(HIGHEST_LEVEL))
 
 
 def _following(graph: Graph, name: str, past: int, width: int, x: str) -> str:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from .spectrum import HIGHEST_LEVEL, to_magnitude
+
 if TYPE_CHECKING:
     from .codec import CodecConfig, Levels
 
@@ -32,8 +34,8 @@ DOUBLINGS = 6
 """A hill is at most 2^DOUBLINGS bins wide on either side; a wider one has several tops."""
 STRUCK = 0.35
 """A top that is so much louder than in the sub-frame before begins anew (nepers: 3 dB)."""
-REMEMBERED_SECONDS = 1.5
-"""What was decoded so long ago changes what sounds now by less than −40 dB."""
+REMEMBERED_SECONDS = 2.0
+"""What was decoded so long ago changes what sounds now by less than −40 dB (three recordings: −48 to −67 dB; 1 s: −29 to −50)."""
 TURN = 2 * math.pi
 
 
@@ -90,10 +92,7 @@ class Phases:
     """Turns levels into the spectra that docs/pack.md's synthesis wants."""
 
     def __init__(self, config: CodecConfig) -> None:
-        from .codec import HIGHEST_LEVEL
-
         self.floor, self.bins, self.bands = config.floor, config.bins, config.stereo_bands
-        self.highest = HIGHEST_LEVEL
         bins = torch.arange(self.bins, dtype=torch.float64)
         # A partial in the middle of its bin turns so far from one sub-frame to the next.
         self.middle = wrapped(TURN * config.sub_hop * bins / config.window).float()
@@ -113,16 +112,16 @@ class Phases:
         """Levels of S sub-frames → spectra of mid and side [B, S, bins, 2], of the sub-frames before each, and the next
         state."""
         state = self.start(len(levels.mid)) if state is None else state
-        mid = torch.cat([state.mid, levels.mid.clamp(0.0, self.highest)], 1)
-        side = torch.cat([state.side, levels.side.clamp(0.0, self.highest)], 1)
+        mid = torch.cat([state.mid, levels.mid.clamp(0.0, HIGHEST_LEVEL)], 1)
+        side = torch.cat([state.side, levels.side.clamp(0.0, HIGHEST_LEVEL)], 1)
         coherence = torch.cat([state.coherence, levels.coherence], 1)
         phase = self.integrate(mid, state.phase[:, 0])
         following = State(mid[:, -2:], side[:, -1:], coherence[:, -1:], phase[:, -1:])
         cosine, sine = phase.cos() * self.sign, phase.sin() * self.sign
-        loud = self.floor * torch.expm1(mid[:, 1:-1])
+        loud = to_magnitude(mid[:, 1:-1], self.floor)
         rest = (1.0 - coherence[:, :-1].square()).clamp(min=0.0).sqrt() * self.ahead
         with_mid, across = coherence[:, :-1][..., self.band], rest[..., self.band]
-        wide = self.floor * torch.expm1(side[:, :-1])
+        wide = to_magnitude(side[:, :-1], self.floor)
         sides = (wide * (with_mid * cosine - across * sine), wide * (with_mid * sine + across * cosine))
         return (torch.stack([loud * cosine, loud * sine], -1), torch.stack(sides, -1)), following
 

@@ -16,6 +16,20 @@ import torch.nn.functional as F
 MID, SIDE = "mid", "side"
 
 
+HIGHEST_LEVEL = 14.0
+"""A level beyond full scale, which no piano reaches: its exponential must stay finite."""
+
+
+def to_level(magnitude: torch.Tensor, floor: float) -> torch.Tensor:
+    """ln(1 + magnitude / floor)"""
+    return torch.log1p(magnitude / floor)
+
+
+def to_magnitude(level: torch.Tensor, floor: float) -> torch.Tensor:
+    """The inverse of `to_level`, for levels up to `HIGHEST_LEVEL`."""
+    return floor * torch.expm1(level.clamp(max=HIGHEST_LEVEL))
+
+
 def mid_side(stereo: torch.Tensor) -> torch.Tensor:
     """Left and right [..., 2, L] → mid (L + R) / 2 and side (L − R) / 2 [..., 2, L]; one channel stays as it is."""
     if stereo.shape[-2] == 1:

@@ -17,12 +17,12 @@ import torch
 
 from .audio_data import Clips, evaluation_clips
 from .checkpoint import write
-from .codec import Codec, CodecConfig, Levels, to_level
+from .codec import Codec, CodecConfig, Levels
 from .losses import coherence_of, figures, level_distance
 from .optimiser import Optimiser
 from .phases import band_of_bin
 from .retell import Retold
-from .spectrum import Analysis, analyse
+from .spectrum import Analysis, analyse, to_level, to_magnitude
 
 BATCH = 24
 CLIP_FRAMES = 48
@@ -188,8 +188,10 @@ class Training:
         parts = {"mid": mid, "side": side, "coherence": coherence, "commitment": commitment}
         if own < len(audio):
             # What cannot be foretold is easily played as nothing: how loud the retold clips are, against the true ones.
-            played, meant = (levels.mid[own:].detach().clamp(max=14.0).exp().square().mean() for levels in (found, true))
-            parts["retold_level_db"] = 10 * torch.log10(played / meant)
+            played, meant = (
+                to_magnitude(levels.mid[own:].detach(), config.floor).square().mean() for levels in (found, true)
+            )
+            parts["retold_level_db"] = 10 * torch.log10((played + 1e-9) / (meant + 1e-9))
         loss = mid + SIDE_WEIGHT * side + COHERENCE_WEIGHT * coherence + COMMITMENT_WEIGHT * commitment
         gradient = self.optimiser.step(loss, self.step, progress)
         self.step += 1

@@ -12,7 +12,7 @@ from segue_training.checkpoint import Checkpoint, Progress, checkpoint_path, sav
 from segue_training.codec import Codec
 from segue_training.dataset import Rendering, write_rendering
 from segue_training.export_tokenizers import TINY_CODEC, TINY_SEMANTIC, export_trained
-from segue_training.losses import coherence_of, figures, level_distance, mel_filters
+from segue_training.losses import coherence_of, figures, level_distance
 from segue_training.presets import PRESETS
 from segue_training.quantizer import k_means
 from segue_training.stages import build
@@ -59,7 +59,6 @@ def test_coherence_tells_left_from_right() -> None:
     side = torch.cat([mid[..., :4], -0.5 * mid[..., 4:8], 1j * mid[..., 8:]], dim=-1)
     found = coherence_of(mid, side, band, 3, 2)
     assert torch.allclose(found, torch.tensor([1.0, -1.0, 0.0]).expand(1, 4, 3), atol=1e-4)
-    assert mel_filters(1024, 80).shape == (513, 80)
 
 
 def test_k_means_finds_clusters() -> None:

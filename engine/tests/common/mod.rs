@@ -49,6 +49,7 @@ pub fn chords(rate: u32, seconds: f32) -> Vec<Vec<f32>> {
 /// The two sound the same: a decoder forgets where it began, but not to the last bit.
 #[allow(dead_code, reason = "not every test of this folder decodes")]
 pub fn assert_alike(a: &[Vec<f32>], b: &[Vec<f32>]) {
+    assert_eq!(a.len(), b.len(), "channels");
     for (a, b) in a.iter().zip(b) {
         assert_eq!(a.len(), b.len());
         let error: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
