@@ -13,6 +13,21 @@ from .spectrum import mid_side
 
 RELOAD_SECONDS = 60.0
 MONO_SHARE = 0.1
+VARIED_SHARE = 0.6
+SEMITONES = 3.0
+TONE_DB = 4.0
+TONE_KNOTS = 8
+
+
+def varied(clip: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """A clip [n, channels] as another piano might sound: played in the time of `samples` (so at another pitch) and with
+    another tone, a smooth curve of `TONE_DB` at `TONE_KNOTS` frequencies. Three pianos are few: a codec knows by heart where
+    their partials lie."""
+    spectrum = torch.fft.rfft(torch.from_numpy(clip.T.astype(np.float32)))[:, : samples // 2 + 1]
+    octaves = np.log2(np.maximum(np.arange(spectrum.shape[1]), 1) / spectrum.shape[1])
+    tone = np.interp(octaves, np.linspace(-10.0, 0.0, TONE_KNOTS), rng.normal(0.0, TONE_DB, TONE_KNOTS))
+    factors = torch.from_numpy(10.0 ** (tone / 20.0) * samples / len(clip)).float()
+    return torch.fft.irfft(spectrum * factors, samples).T.numpy()
 
 
 class Clips:
@@ -39,14 +54,19 @@ class Clips:
 
     def draw(self, batch: int, samples: int, gain_db: float) -> torch.Tensor:
         """Mid and side [batch, 2, samples] of random clips, each with a gain of up to ±`gain_db` and a width of its own:
-        some mono, half with the sides swapped (heard from the keys or from the hall)."""
+        some mono, half with the sides swapped (heard from the keys or from the hall). Most are `varied`."""
         self.refresh()
         clips = np.zeros((batch, samples, 2), np.float32)
         for row in clips:
             audio = self.audio[self.ids[int(self.rng.integers(len(self.ids)))]]
-            begin = int(self.rng.integers(max(1, len(audio) - samples)))
-            clip = audio[begin : begin + samples]
-            row[: len(clip)] = clip
+            varies = self.rng.random() < VARIED_SHARE
+            speed = 2.0 ** (self.rng.uniform(-SEMITONES, SEMITONES) / 12.0) if varies else 1.0
+            heard = round(samples * speed / 64) * 64 if varies else samples
+            begin = int(self.rng.integers(max(1, len(audio) - heard)))
+            clip = audio[begin : begin + heard]
+            if varies and len(clip) == heard:
+                clip = varied(clip, samples, self.rng)
+            row[: min(len(clip), samples)] = clip[:samples]
         gains = 10.0 ** (self.rng.uniform(-gain_db, gain_db, (batch, 1, 1)) / 20.0) / 32768.0
         signals = mid_side(torch.from_numpy(clips * gains.astype(np.float32)).transpose(1, 2))
         width = self.rng.uniform(0.2, 1.2, batch) * self.rng.choice([-1.0, 1.0], batch)

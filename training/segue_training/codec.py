@@ -24,6 +24,7 @@ from .spectrum import MID, SIDE, Analysis, Synthesis, analyse, synthesise, to_le
 CHANNELS = 2
 BEGINNING = 3.0
 """The levels that an untrained decoder gives."""
+LEAST_SPREAD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +114,28 @@ class Encoder(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.floor = config.floor
-        self.input = Widened(sum(analysis.bins for analysis in config.analyses), config.hidden, config.dim)
+        heard = sum(analysis.bins for analysis in config.analyses)
+        self.register_buffer("centre", torch.zeros(heard))
+        self.register_buffer("spread", torch.ones(heard))
+        self.input = Widened(heard, config.hidden, config.dim)
         self.blocks = nn.ModuleList(CausalConvNeXt(config.dim, config.kernel) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
         self.output = nn.Linear(config.dim, config.latent)
 
+    def heard(self, spectra: list[torch.Tensor]) -> torch.Tensor:
+        """Spectra [B, T, bins, 2] of each analysis → the levels of all [B, T, all bins]."""
+        return torch.cat([to_level(spectrum.norm(dim=-1), self.floor) for spectrum in spectra], dim=-1)
+
+    def accustom(self, spectra: list[torch.Tensor]) -> None:
+        """Takes the levels of these clips as what is usual: the network hears how far a level is from there, since levels that
+        all rise and fall together are slow to learn from."""
+        levels = self.heard(spectra).flatten(0, 1)
+        self.centre.copy_(levels.mean(0))
+        self.spread.copy_(levels.std(0) + LEAST_SPREAD)
+
     def features(self, spectra: list[torch.Tensor]) -> torch.Tensor:
         """Spectra [B, T, bins, 2] of each analysis → [B, T, dim]; only their magnitudes count."""
-        return self.input(torch.cat([to_level(spectrum.norm(dim=-1), self.floor) for spectrum in spectra], dim=-1))
+        return self.input((self.heard(spectra) - self.centre) / self.spread)
 
     def forward(self, spectra: list[torch.Tensor]) -> torch.Tensor:
         x = self.features(spectra)

@@ -124,7 +124,9 @@ def lively(codec: Codec) -> Codec:
         torch.nn.init.normal_(head.straight.weight, std=1.7 * codec.config.dim**-0.5)
     frames = 20 * codec.config.cardinality
     loudness = torch.rand(1, 2, frames, 1).square().expand(-1, -1, -1, codec.config.hop).flatten(2)
-    latents = codec.encoder(codec.analyse(loudness * torch.randn(loudness.shape)))
+    spectra = codec.analyse(loudness * torch.randn(loudness.shape))
+    codec.encoder.accustom(spectra)
+    latents = codec.encoder(spectra)
     codec.quantizer.initialise(latents.flatten(0, 1))
     spread, middle = torch.std_mean(latents, dim=(0, 1))
     layer = codec.decoder.input

@@ -1,4 +1,4 @@
-"""Muon for the matrices of the blocks, AdamW for everything else, one schedule for both."""
+"""Muon for the matrices, AdamW for everything else, one schedule for both."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from torch import nn
 
 ADAMW_RATE = 1e-3
 MUON_RATE = 2e-3
+NEWTON_SCHULZ_STEPS = 3
+"""Of the usual five: of matrices so large they are what costs."""
 WARM_UP_STEPS = 100
 LAST_RATE = 0.03
 
@@ -17,14 +19,14 @@ class Optimiser:
     """Both optimisers as one. Rates warm up over steps, then fall with a cosine of the time spent."""
 
     def __init__(self, model: nn.Module, rate: float = 1.0) -> None:
-        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-        matrices = [parameter for name, parameter in named if parameter.ndim == 2 and "blocks." in name]
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        matrices = [parameter for parameter in trained if parameter.ndim == 2]
         chosen = {id(parameter) for parameter in matrices}
-        others = [parameter for _, parameter in named if id(parameter) not in chosen]
+        others = [parameter for parameter in trained if id(parameter) not in chosen]
         self.rate = rate
         self.parameters = [*matrices, *others]
         self.muon = torch.optim.Muon(
-            matrices, lr=MUON_RATE, weight_decay=1e-3, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+            matrices, lr=MUON_RATE, weight_decay=1e-3, momentum=0.95, ns_steps=NEWTON_SCHULZ_STEPS, adjust_lr_fn="match_rms_adamw"
         )
         self.adamw = torch.optim.AdamW(others, lr=ADAMW_RATE, betas=(0.8, 0.99), weight_decay=1e-3, fused=True)
 

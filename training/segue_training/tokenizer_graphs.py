@@ -100,7 +100,9 @@ def encoder_graph(codec: Codec) -> onnx.ModelProto:
         level(graph, spectrum_input(graph, i, analysis), config.floor) for i, analysis in enumerate(config.analyses)
     ]
     joined = graph.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
-    x = blocks(graph, encoder.blocks, widened(graph, "input", encoder.input, joined))
+    usual = graph.op("Sub", joined, graph.weight("centre", encoder.centre))
+    heard = graph.op("Div", usual, graph.weight("spread", encoder.spread))
+    x = blocks(graph, encoder.blocks, widened(graph, "input", encoder.input, heard))
     residual = linear(graph, "output", encoder.output, layer_norm(graph, "norm", encoder.norm, x))
     codes = residual_codes(graph, "codebook", residual, codec.quantizer.codebooks)
     graph.op("Concat", *codes, axis=2, out="codes")

@@ -102,6 +102,12 @@ class Training:
         self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else 1.0)
         if self.path.exists():
             self.resume()
+        elif not finish:
+            self.codec.encoder.accustom(self.codec.analyse(self.draw()))
+
+    def draw(self, clips: int = BATCH) -> torch.Tensor:
+        """Mid and side of random clips [clips, 2, CLIP_FRAMES · hop]."""
+        return self.clips.draw(clips, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
 
     def resume(self) -> None:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -125,8 +131,7 @@ class Training:
         latents: list[torch.Tensor] = []
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             while sum(len(part) for part in latents) < INITIAL_LATENTS:
-                audio = self.clips.draw(BATCH, CLIP_FRAMES * self.codec.config.hop, GAIN_DB)
-                latents.append(self.codec.encoder(self.codec.analyse(audio)).flatten(0, 1).float())
+                latents.append(self.codec.encoder(self.codec.analyse(self.draw())).flatten(0, 1).float())
         self.codec.quantizer.initialise(torch.cat(latents))
 
     def books_kept(self, batch: int) -> torch.Tensor:
@@ -152,9 +157,9 @@ class Training:
     def play(self, frames: slice) -> tuple[torch.Tensor, Levels, int]:
         """For the finish: clips, the levels of these frames as the decoder plays them, and how many of them (the first) from
         their own codes, the others from retold ones."""
-        codec, samples = self.codec, CLIP_FRAMES * self.codec.config.hop
+        codec = self.codec
         others = int(BATCH * RETOLD_CLIPS)
-        own = self.clips.draw(BATCH - others, samples, GAIN_DB)
+        own = self.draw(BATCH - others)
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             codes = codec.encode(own)
         kept = self.books_kept(len(own))[:, None, None]
@@ -176,7 +181,7 @@ class Training:
         if self.finish:
             (audio, found, own), commitment = self.play(frames), torch.zeros(())
         else:
-            audio, own = self.clips.draw(BATCH, CLIP_FRAMES * config.hop, GAIN_DB), BATCH
+            audio, own = self.draw(), BATCH
             found, commitment = self.reconstruct(audio, frames)
         with torch.no_grad():
             heard = audio[..., (first - 2) * config.hop : (frames.stop + 2) * config.hop]

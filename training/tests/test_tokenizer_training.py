@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from segue_training import optimiser, retell, train_codec, train_semantic
+from segue_training import audio_data, optimiser, retell, train_codec, train_semantic
 from segue_training.checkpoint import Checkpoint, Progress, checkpoint_path, save, write
 from segue_training.codec import Codec
 from segue_training.dataset import Rendering, write_rendering
@@ -51,6 +51,30 @@ def test_noise_is_asked_to_be_as_loud_as_it_was() -> None:
     flat = {db: torch.full_like(noise, float(noise.median())) + db / 8.686 for db in (-6.0, 0.0, 6.0)}
     losses = {db: float(level_distance(noise, levels, 5e-3)) for db, levels in flat.items()}
     assert losses[0.0] < min(losses[-6.0], losses[6.0])
+
+
+def test_a_varied_clip_is_another_pitch_in_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio_data, "TONE_DB", 0.0)
+    samples, heard = 9600, 12800
+    clip = np.sin(2 * np.pi * 600 * np.arange(heard)[:, None] / 48000) * np.array([1000, -500])
+    found = audio_data.varied(clip.astype(np.int16), samples, np.random.default_rng(1))
+    assert found.shape == (samples, 2)
+    spectrum = np.abs(np.fft.rfft(found[:, 0]))
+    assert spectrum.argmax() * 48000 / samples == 800
+    assert np.allclose(np.abs(found).max(0), [1000, 500], rtol=0.02)
+
+
+def test_a_partial_counts_however_soft_its_clip_is() -> None:
+    """The same error of one partial, in a soft clip beside a loud one, as if it were alone but for the other clip's share."""
+    floor = 5e-5
+    levels = torch.zeros(2, 6, 513)
+    levels[0, :, 40] = 9.0
+    levels[1, :, 40] = 6.0
+    missed = levels.clone()
+    missed[1, :, 40] = 0.0
+    others = level_distance(levels, levels, floor)
+    without = float(level_distance(levels, missed, floor) - others)
+    assert without > 0.3
 
 
 def test_coherence_tells_left_from_right() -> None:
