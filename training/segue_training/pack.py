@@ -1,7 +1,7 @@
 """Write a pack: stage graphs, tokenizers, manifest and model card.
 
 python -m segue_training.pack --preset tiny --random --out DIR
-python -m segue_training.pack --preset first --work WORK --data DATA --out DIR [--tokenizers]
+python -m segue_training.pack --preset second --work WORK --data DATA --out DIR [--tokenizers]
 """
 
 import argparse

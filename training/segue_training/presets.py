@@ -77,22 +77,12 @@ def _chain(
 
 
 PRESETS = {
-    "first": _chain(
-        "first",
-        "First light",
-        temporal=TransformerShape(256, layers=6, heads=4, head_dim=64, dropout=0.0),
-        depth=TransformerShape(256, layers=2, heads=4, head_dim=64, dropout=0.0),
-        fine=ParallelConfig(given=4, codebooks=4, cardinality=1024, candidates=64, width=128, blocks=3),
-        semantic_cardinality=1024,
-        context=512,
-        pianos=("salamander", "splendid", "upright"),
-    ),
     "second": _chain(
         "second",
         "Second wind",
         temporal=TransformerShape(256, layers=6, heads=4, head_dim=64, dropout=0.0),
         depth=TransformerShape(256, layers=2, heads=4, head_dim=64, dropout=0.0),
-        # The later coarse books are so flat (a perplexity of 380) that the best 64 are the softest of what could come: with
+        # The later coarse books are so flat (a perplexity of 500) that the best 64 are the softest of what could come: with
         # no more candidates than that, every continuation fades.
         fine=ParallelConfig(given=4, codebooks=8, cardinality=1024, candidates=1024, width=128, blocks=3),
         semantic_cardinality=1024,
@@ -100,7 +90,7 @@ PRESETS = {
         pianos=("salamander", "splendid", "fluid"),
         semantic_books=2,
         semantic_candidates=64,
-        dials=(0.9, 1.0, 0.6, 0.98),
+        dials=(1.2, 0.4, 0.0, 0.99),
     ),
 }
 

@@ -22,16 +22,18 @@ from torch import Tensor
 from .checkpoint import checkpoint_path, load
 from .dataset import load_audio
 from .presets import PRESETS, StagePreset
-from .sampling import gumbel, sample
+from .sampling import gumbel, sample, sample_or_hold
 from .spectrum import mid_side
 from .stages import AutoregressiveStage, ParallelStage
 from .token_data import Excerpt, condition_window, read_shard, write_shard
 
 
-def draw(logits: Tensor, preset: StagePreset, generator: torch.Generator) -> Tensor:
-    """logits [N, V] → tokens [N], at the stage's own dials."""
+def draw(logits: Tensor, preset: StagePreset, generator: torch.Generator, previous: Tensor | None = None) -> Tensor:
+    """logits [N, V] → tokens [N], at the stage's own dials; `previous` [N]: what such a stream may hold."""
     noise = gumbel((len(logits), preset.config.candidates), generator)
-    return sample(logits.float(), noise, 1.0 / preset.temperature, preset.top_p)[0]
+    if previous is None:
+        return sample(logits.float(), noise, 1.0 / preset.temperature, preset.top_p)[0]
+    return sample_or_hold(logits.float(), previous, noise, 1.0 / preset.temperature, preset.top_p)[0]
 
 
 @torch.no_grad()
@@ -49,12 +51,13 @@ def retold_coarse(
             excerpt.semantic.astype(np.int64), positions, ratio, config.condition_offsets, config.condition_cardinality
         )
         with torch.autocast("cpu", torch.bfloat16):
-            context = stage.context_of(stage.shifted(frames), torch.from_numpy(window)[None])[0]
+            shifted = stage.shifted(frames)
+            context = stage.context_of(shifted, torch.from_numpy(window)[None])[0]
         drawn = torch.zeros_like(frames[0])
         for level in range(config.codebooks):
             with torch.autocast("cpu", torch.bfloat16):
                 logits = stage.logits(context, drawn)[:, level]
-            drawn[:, level] = draw(logits, preset, generator)
+            drawn[:, level] = draw(logits, preset, generator, shifted[0, :, level])
         found.append(drawn)
     return torch.cat(found)
 

@@ -123,15 +123,15 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
     context = temporal(g, stage.temporal, x)
     last = g.op("Gather", context, g.integers(-1), axis=1)
     top_p = sampler_inputs(g, ["N", config.codebooks, config.candidates])
+    previous = g.op("Gather", "codes", g.integers(-1), axis=1)
     if stage.depth is None:
         logits = [linear(g, last, "head.0", stage.heads[0])]
-        previous = g.op("Gather", "codes", g.integers(-1), axis=1)
         token, log_prob = _sampler_or_hold(
             g, logits[0], previous, "noise", config.cardinality, config.candidates, top_p
         )
         tokens, log_probs = [token], [log_prob]
     else:
-        tokens, log_probs, logits = _depth(g, stage, last, top_p)
+        tokens, log_probs, logits = _depth(g, stage, last, previous, top_p)
     _join(g, "sampled", tokens)
     _join(g, "log_prob", log_probs)
     g.output("sampled", INT64, ["N", config.codebooks])
@@ -200,10 +200,14 @@ def _rest_of_block(g: Graph, name: str, block: Block, mixed: str, residual: str,
     return _skip_norm(g, inner, residual, gains[1])
 
 
-def _depth(g: Graph, stage: AutoregressiveStage, last: str, top_p: str) -> tuple[list[str], list[str], list[str]]:
-    """Unrolled over the codebooks: last [N, 1, width] → tokens, log_probs, logits, one [N, 1, ·] each per book."""
+def _depth(
+    g: Graph, stage: AutoregressiveStage, last: str, previous: str, top_p: str
+) -> tuple[list[str], list[str], list[str]]:
+    """Unrolled over the codebooks: last [N, 1, width], previous [N, 1, books] → tokens, log_probs, logits, one [N, 1, ·] each
+    per book."""
     config, model = stage.config, stage.depth
     noise = g.ops("Split", "noise", out=config.codebooks, axis=1, num_outputs=config.codebooks)
+    before = g.ops("Split", previous, out=config.codebooks, axis=2, num_outputs=config.codebooks)
     context = linear(g, last, "depth_in", stage.depth_in.weight)
     gains = _gains(g, "depth", model)
     memory: list[list[tuple[str, str]]] = [[] for _ in model.blocks]
@@ -221,7 +225,9 @@ def _depth(g: Graph, stage: AutoregressiveStage, last: str, top_p: str) -> tuple
             following = gains[2 * index + 1 : 2 * index + 3]
             normed, residual = _rest_of_block(g, f"depth.{index}", block, mixed, residual, following)
         logits = linear(g, normed, f"head.{level}", stage.heads[level])
-        token, log_prob = sampler(g, logits, noise[level], config.candidates, top_p)
+        token, log_prob = _sampler_or_hold(
+            g, logits, before[level], noise[level], config.cardinality, config.candidates, top_p
+        )
         tokens.append(token)
         log_probs.append(log_prob)
         all_logits.append(logits)

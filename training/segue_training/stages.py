@@ -123,10 +123,7 @@ class AutoregressiveStage(nn.Module):
         log_probs, all_logits = [], []
         for level in range(self.config.codebooks):
             logits = self.logits(context, frame)[:, level]
-            if self.depth is None:
-                drawn = sample_or_hold(logits, codes[:, -1, 0], noise[:, level], inv_temperature, top_p)
-            else:
-                drawn = sample(logits, noise[:, level], inv_temperature, top_p)
+            drawn = sample_or_hold(logits, codes[:, -1, level], noise[:, level], inv_temperature, top_p)
             frame[:, level], log_prob = drawn
             log_probs.append(log_prob)
             all_logits.append(logits)

@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--preset", choices=PRESETS, default="first")
+    parser.add_argument("--preset", choices=PRESETS, default="second")
     parser.add_argument("--begin-from", type=Path, help="begin with the blocks of this stage_*.pt")
     parser.add_argument("--same", choices=("tokens", "condition"), help="… and what it knows of those: see `begin_with`")
     arguments = parser.parse_args()

@@ -140,7 +140,8 @@ fn a_nudge_keeps_the_seed_and_moves_one_temperature() {
     let mut host = listening(&Fake::default());
     let take = host.take(77, 1.0);
     host.engine.controls.seed.store(0, Relaxed);
-    for (delta, expected) in [(-0.2_f32, 0.9_f32), (5.0, 1.5), (-5.0, 0.0)] {
+    let touch = Sampling::DEFAULT.temperatures[1];
+    for (delta, expected) in [(-0.2_f32, touch - 0.2), (5.0, 1.5), (-5.0, 0.0)] {
         let before = host.status().takes.len();
         host.engine.controls.temperature[0].set(0.123);
         host.send(Command::Nudge { id: take, stage: 1, delta });
