@@ -2,6 +2,7 @@
 
 python -m segue_training.continue --pack PACK --prompt bach.flac --seconds 16 --out bach_continued.wav
 python -m segue_training.continue --pack PACK --prompt a.flac b.flac --out FOLDER
+python -m segue_training.continue --pack PACK --prompt a.flac b.flac --out results --listening
 """
 
 import argparse
@@ -12,6 +13,7 @@ import soundfile
 
 from .evaluate import Report, compare, resample
 from .runtime import Dials, Pack, channels_of
+from .sheets import sheet
 
 
 def read_prompt(path: Path, rate: int, channels: int, seconds: float) -> np.ndarray:
@@ -20,6 +22,11 @@ def read_prompt(path: Path, rate: int, channels: int, seconds: float) -> np.ndar
     audio = channels_of(audio[: int(seconds * found)], channels)
     prompt = np.stack([resample(channel, found, rate) for channel in audio.T], axis=1)
     return prompt[:, 0] if channels == 1 else prompt
+
+
+def stereo(audio: np.ndarray) -> np.ndarray:
+    """[N] or [N, 2] → [N, 2]"""
+    return audio if audio.ndim == 2 else np.stack([audio, audio], axis=1)
 
 
 def continue_file(
@@ -31,6 +38,9 @@ def continue_file(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(out, np.concatenate([prompt, made.audio]).clip(-1, 1), pack.sample_rate)
+        if arguments.listening:
+            heard = {"prompt": prompt, "continuation": made.audio}
+            sheet(path.stem, {name: stereo(x) for name, x in heard.items()}).save(out.with_suffix(".png"), optimize=True)
     return compare(prompt, made, pack.sample_rate)
 
 
@@ -40,6 +50,9 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--prompt", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, help="a .wav for one prompt, a folder for several")
+    parser.add_argument(
+        "--listening", action="store_true", help="into the folder as OGG, named after the pack, each with its spectrogram"
+    )
     parser.add_argument("--prompt-seconds", type=float, default=4.0)
     parser.add_argument("--seconds", type=float, default=16.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -57,7 +70,8 @@ def main() -> None:
     for path in arguments.prompt:
         out = arguments.out
         if out is not None and out.suffix != ".wav":
-            out = out / f"{path.stem}.wav"
+            listened = f"{pack.manifest['name']}_continues_{path.stem}.ogg"
+            out = out / (listened if arguments.listening else f"{path.stem}.wav")
         print(continue_file(pack, path, out, arguments, dials).line(path.stem), flush=True)
 
 
