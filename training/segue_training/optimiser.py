@@ -26,7 +26,12 @@ class Optimiser:
         self.rate = rate
         self.parameters = [*matrices, *others]
         self.muon = torch.optim.Muon(
-            matrices, lr=MUON_RATE, weight_decay=1e-3, momentum=0.95, ns_steps=NEWTON_SCHULZ_STEPS, adjust_lr_fn="match_rms_adamw"
+            matrices,
+            lr=MUON_RATE,
+            weight_decay=1e-3,
+            momentum=0.95,
+            ns_steps=NEWTON_SCHULZ_STEPS,
+            adjust_lr_fn="match_rms_adamw",
         )
         self.adamw = torch.optim.AdamW(others, lr=ADAMW_RATE, betas=(0.8, 0.99), weight_decay=1e-3, fused=True)
 
