@@ -13,7 +13,6 @@ import soundfile
 
 from .evaluate import Report, compare, resample
 from .runtime import Dials, Pack, channels_of
-from .sheets import sheet
 
 
 def read_prompt(path: Path, rate: int, channels: int, seconds: float) -> np.ndarray:
@@ -22,11 +21,6 @@ def read_prompt(path: Path, rate: int, channels: int, seconds: float) -> np.ndar
     audio = channels_of(audio[: int(seconds * found)], channels)
     prompt = np.stack([resample(channel, found, rate) for channel in audio.T], axis=1)
     return prompt[:, 0] if channels == 1 else prompt
-
-
-def stereo(audio: np.ndarray) -> np.ndarray:
-    """[N] or [N, 2] → [N, 2]"""
-    return audio if audio.ndim == 2 else np.stack([audio, audio], axis=1)
 
 
 def continue_file(
@@ -39,8 +33,11 @@ def continue_file(
         out.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(out, np.concatenate([prompt, made.audio]).clip(-1, 1), pack.sample_rate)
         if arguments.listening:
-            heard = {"prompt": prompt, "continuation": made.audio}
-            sheet(path.stem, {name: stereo(x) for name, x in heard.items()}).save(out.with_suffix(".png"), optimize=True)
+            # Here, because it needs requirements-figures.txt and nothing else of this does.
+            from .sheets import sheet
+
+            heard = {name: channels_of(x, 2) for name, x in (("prompt", prompt), ("continuation", made.audio))}
+            sheet(path.stem, heard).save(out.with_suffix(".png"), optimize=True)
     return compare(prompt, made, pack.sample_rate)
 
 

@@ -65,16 +65,14 @@ def test_a_varied_clip_is_another_pitch_in_the_same_time(monkeypatch: pytest.Mon
 
 
 def test_a_partial_counts_however_soft_its_clip_is() -> None:
-    """The same error of one partial, in a soft clip beside a loud one, as if it were alone but for the other clip's share."""
+    """A partial that is left out of a soft clip is missed although the clip beside it is 26 dB louder."""
     floor = 5e-5
     levels = torch.zeros(2, 6, 513)
     levels[0, :, 40] = 9.0
     levels[1, :, 40] = 6.0
     missed = levels.clone()
     missed[1, :, 40] = 0.0
-    others = level_distance(levels, levels, floor)
-    without = float(level_distance(levels, missed, floor) - others)
-    assert without > 0.3
+    assert float(level_distance(levels, missed, floor)) > 0.3
 
 
 def test_coherence_tells_left_from_right() -> None:
