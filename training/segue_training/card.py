@@ -15,6 +15,7 @@ PIANOS = {
     "splendid": "Splendid Grand Piano (Steinway, sampled on Akai), public domain",
     "upright": "Upright Piano KW (Kawai), FreePats, CC0",
     "fluid": "FluidR3 GM (Yamaha grand), Frank Wen and others, MIT",
+    "bright": "MuseScore General (bright grand), S. Christian Collins, Frank Wen and others, MIT",
 }
 ROOMS = (
     "EMT 140 plate impulse responses, Greg Hopkins, CC BY",

@@ -168,10 +168,14 @@ def training_notes(work: Path) -> list[str]:
                 notes.append(f"Held-out, {books} codebooks: mel distance {mel:.2f} dB, of the side {side:.2f} dB.")
     scores = semantic["probe"]
     layer = semantic["config"]["layer"]
-    notes.append(
-        f"Semantic tokenizer: layer {layer}, {semantic['config']['codebooks']} codebooks; a linear probe of the layer finds "
-        f"the keys struck within 0.4 s with F1 {scores[layer]:.2f} (from the filterbank itself {scores[0]:.2f})."
-    )
+    text = f"Semantic tokenizer: layer {layer}, {semantic['config']['codebooks']} codebooks"
+    # One that came back from a pack has not been probed.
+    if scores:
+        text += (
+            f"; a linear probe of the layer finds the keys struck within 0.4 s with F1 {scores[layer]:.2f} (from the "
+            f"filterbank itself {scores[0]:.2f})"
+        )
+    notes.append(f"{text}.")
     return notes
 
 

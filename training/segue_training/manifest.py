@@ -38,7 +38,7 @@ def stage_section(stage: StagePreset, graph: str) -> dict[str, Any]:
         section |= {
             "context": config.context,
             "layers": config.temporal.layers,
-            "heads": config.temporal.heads,
+            "heads": config.temporal.kv_heads,
             "head_dim": config.temporal.head_dim,
         }
     return section | {"candidates": config.candidates, "temperature": stage.temperature, "top_p": stage.top_p}

@@ -1,6 +1,6 @@
 """Two recordings of each performance, as the semantic tokenizer sees them: what stays the same is what is played.
 
-python -m segue_training.pairs --data DATA --salamander DIR --fluid FluidR3_GM.sf2 --work WORK [--process 0 --processes 2]
+python -m segue_training.pairs --data DATA --salamander DIR --soundfonts DIR --work WORK [--process 0 --processes 2]
 
 For every rendering of WORK/audio the same performance is recorded once more, on another piano, in another room; WORK/pairs
 keeps the filterbank of both (float16 [2, T, bands]). No label is kept: the notes served to play them.
@@ -88,7 +88,7 @@ def main() -> None:
     add_render_arguments(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    renderer = Renderer(arguments.data, arguments.salamander, arguments.fluid, arguments.work, seed=0)
+    renderer = Renderer(arguments.data, arguments.salamander, arguments.soundfonts, arguments.work, seed=0)
     write_pairs(renderer, arguments.work, arguments.process, arguments.processes)
 
 

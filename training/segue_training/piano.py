@@ -72,12 +72,12 @@ def without_lead(audio: np.ndarray, rate: float) -> np.ndarray:
     return audio[begin:]
 
 
-def soundfont_notes(path: Path, sample_rate: int) -> list[tuple[Region, np.ndarray]]:
-    """Single notes of a SoundFont's grand piano (program 0), played dry by `fluidsynth` (a Debian package): every key at
+def soundfont_notes(path: Path, sample_rate: int, program: int = 0) -> list[tuple[Region, np.ndarray]]:
+    """Single notes of a SoundFont's piano (`program` 0: grand, 1: bright), played dry by `fluidsynth` (a Debian package): every key at
     each of `SOUNDFONT_VELOCITIES`, as regions with their stereo audio."""
     wanted = [(key, velocity) for velocity in SOUNDFONT_VELOCITIES for key in range(LOWEST_KEY, HIGHEST_KEY + 1)]
     midi = mido.MidiFile(ticks_per_beat=1000)
-    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000), mido.Message("program_change", program=0)])
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000), mido.Message("program_change", program=program)])
     for key, velocity in wanted:
         track.append(mido.Message("note_on", note=key, velocity=velocity))
         track.append(mido.Message("note_off", note=key, time=int(SOUNDFONT_SECONDS * 1000)))
@@ -158,13 +158,13 @@ class Piano:
             layers.sort(key=lambda entry: entry["high_velocity"])
 
     @classmethod
-    def open(cls, source: Path, cache: Path, name: str, sample_rate: int) -> Piano:
+    def open(cls, source: Path, cache: Path, name: str, sample_rate: int, program: int = 0) -> Piano:
         """The piano of an SFZ file, a SoundFont or a Salamander folder, its bank built in `cache` on first use."""
         path = cache / f"{name}_{sample_rate}"
         if not path.with_suffix(".json").exists():
             cache.mkdir(parents=True, exist_ok=True)
             if source.suffix in (".sf2", ".sf3"):
-                found = soundfont_notes(source, sample_rate)
+                found = soundfont_notes(source, sample_rate, program)
                 build_bank(((region.key_centre, region, audio) for region, audio in found), sample_rate, path)
                 return cls(path, sample_rate)
             regions = read_regions(source) if source.suffix == ".sfz" else salamander_regions(source)

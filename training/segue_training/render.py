@@ -1,7 +1,7 @@
 """Renders MIDI excerpts on sampled pianos in random rooms: the training audio, 48 kHz stereo.
 
-python -m segue_training.render --data DATA --salamander DIR --fluid FluidR3_GM.sf2 --work WORK --hours 25
-python -m segue_training.render --data DATA --salamander DIR --fluid FluidR3_GM.sf2 --work WORK --validation
+python -m segue_training.render --data DATA --salamander DIR --soundfonts DIR --work WORK --hours 25
+python -m segue_training.render --data DATA --salamander DIR --soundfonts DIR --work WORK --validation
 """
 
 from __future__ import annotations
@@ -22,21 +22,25 @@ SAMPLE_RATE = 48000
 EXCERPT_SECONDS = 90.0
 LEAD_SECONDS = 4.0
 LEVEL_DBFS = -24.0
-PIANO_SHARES = {"salamander": 0.5, "splendid": 0.35, "fluid": 0.15}
+PIANO_SHARES = {"salamander": 0.45, "splendid": 0.3, "fluid": 0.12, "bright": 0.13}
 HELD_OUT_PIANO = "upright"
 STORED_RATES = (22050, 32000)
 """Rates of which material is made now and then: not every recording reaches 20 kHz."""
 
 
-def open_pianos(data: Path, salamander: Path, fluid: Path, work: Path) -> dict[str, Piano]:
+def open_pianos(data: Path, salamander: Path, soundfonts: Path, work: Path) -> dict[str, Piano]:
     """The training pianos and `HELD_OUT_PIANO` (the sampled Yamaha C3 of `prompts/` is never among them)."""
     sources = {
         "salamander": salamander,
+        "bright": soundfonts / "sf3/MuseScore_General_Full.sf3",
         "splendid": data / "pianos/splendid_grand_akai_pd/Splendid Grand Piano.sfz",
-        "fluid": fluid,
+        "fluid": soundfonts / "sf2/FluidR3_GM.sf2",
         HELD_OUT_PIANO: data / "pianos/upright_kw_cc0/UprightPianoKW-20220221.sfz",
     }
-    return {name: Piano.open(path, work / "pianos", name, SAMPLE_RATE) for name, path in sources.items()}
+    programs = {"bright": 1}
+    return {
+        name: Piano.open(path, work / "pianos", name, SAMPLE_RATE, programs.get(name, 0)) for name, path in sources.items()
+    }
 
 
 def note_table(notes: list[Note]) -> np.ndarray:
@@ -63,9 +67,9 @@ class Performance:
 class Renderer:
     """Renders item `i` of the stream that a seed determines."""
 
-    def __init__(self, data: Path, salamander: Path, fluid: Path, work: Path, seed: int) -> None:
+    def __init__(self, data: Path, salamander: Path, soundfonts: Path, work: Path, seed: int) -> None:
         self.seed = seed
-        self.pianos = open_pianos(data, salamander, fluid, work)
+        self.pianos = open_pianos(data, salamander, soundfonts, work)
         self.rooms = load_rooms(data / "rir", SAMPLE_RATE)
         self.files = training_files(data / "midi")
 
@@ -199,7 +203,12 @@ def add_render_arguments(parser: argparse.ArgumentParser, rendering: bool = True
     """Where the sounds are (needed if it is sure to be `rendering`), where the work goes, and this process's share of it."""
     parser.add_argument("--data", type=Path, required=rendering, help="folder with midi, validation_midi, pianos, rir")
     parser.add_argument("--salamander", type=Path, required=rendering, help="folder of unpacked Salamander layers")
-    parser.add_argument("--fluid", type=Path, required=rendering, help="FluidR3_GM.sf2 of Debian's fluid-soundfont-gm")
+    parser.add_argument(
+        "--soundfonts",
+        type=Path,
+        required=rendering,
+        help="/usr/share/sounds, with Debian's fluid-soundfont-gm and musescore-general-soundfont",
+    )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--process", type=int, default=0, help="which of --processes this one is")
     parser.add_argument("--processes", type=int, default=1)
@@ -212,7 +221,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--validation", action="store_true", help="render the held-out pieces instead")
     arguments = parser.parse_args()
-    renderer = Renderer(arguments.data, arguments.salamander, arguments.fluid, arguments.work, arguments.seed)
+    renderer = Renderer(arguments.data, arguments.salamander, arguments.soundfonts, arguments.work, arguments.seed)
     if arguments.validation:
         render_validation(renderer, arguments.data, arguments.work / "validation_audio")
     else:

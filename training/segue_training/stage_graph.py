@@ -153,7 +153,7 @@ def temporal(g: Graph, model: Transformer, x: str) -> str:
     g.input("total", INT32, [])
     g.input("seqlens_k", INT32, ["N"])
     cos, sin = g.weight("cos", model.cos), g.weight("sin", model.sin)
-    cache = ["N", shape.heads, model.context, shape.head_dim]
+    cache = ["N", shape.kv_heads, model.context, shape.head_dim]
     gains = _gains(g, "temporal", model)
     normed, residual = _norm(g, x, gains[0]), x
     for index, block in enumerate(model.blocks):
@@ -174,7 +174,7 @@ def temporal(g: Graph, model: Transformer, x: str) -> str:
             domain=MICROSOFT,
             out=[f"{name}.mixed", *present],
             num_heads=shape.heads,
-            kv_num_heads=shape.heads,
+            kv_num_heads=shape.kv_heads,
             do_rotary=1,
         )
         for tensor in present:

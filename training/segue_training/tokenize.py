@@ -2,7 +2,7 @@
 
 python -m segue_training.tokenize --work WORK
 python -m segue_training.tokenize --work WORK --validation
-python -m segue_training.tokenize --work WORK --data DATA --salamander DIR --fluid FluidR3_GM.sf2 --hours 40 --seed 2
+python -m segue_training.tokenize --work WORK --data DATA --salamander DIR --soundfonts DIR --hours 40 --seed 2
 
 Writes WORK/tokens/train/shard_NNNNN.npz (and `valid/`), and index.json beside them: see `token_data.read_shard`. With
 `--hours`, renderings are made for this alone and not kept: transformers want more hours than the disk has room for.
@@ -150,9 +150,9 @@ def main() -> None:
     if arguments.hours is None:
         source = Source.of_folder(arguments.work / ("validation_audio" if arguments.validation else "audio"))
     else:
-        if arguments.validation or arguments.seed == 1 or not (arguments.data and arguments.salamander and arguments.fluid):
-            parser.error("--hours needs --data, --salamander, --fluid and a --seed other than 1, and no --validation")
-        renderer = Renderer(arguments.data, arguments.salamander, arguments.fluid, arguments.work, arguments.seed)
+        if arguments.validation or arguments.seed == 1 or not (arguments.data and arguments.salamander and arguments.soundfonts):
+            parser.error("--hours needs --data, --salamander, --soundfonts and a --seed other than 1, and no --validation")
+        renderer = Renderer(arguments.data, arguments.salamander, arguments.soundfonts, arguments.work, arguments.seed)
         source = Source.of_renderer(renderer, arguments.hours)
     out = arguments.work / "tokens" / ("valid" if arguments.validation else "train")
     write_shards(tokeniser, source, out, arguments.seed, arguments.process, arguments.processes)

@@ -98,7 +98,8 @@ class Trainer:
 
     def _resume(self, found: Checkpoint) -> None:
         self.model.load_state_dict(found.resume["model"])
-        for optimiser, state in zip(self.optimisers, found.resume["optimisers"], strict=True):
+        # What came back from a pack has none.
+        for optimiser, state in zip(self.optimisers, found.resume["optimisers"] or ()):
             optimiser.load_state_dict(state)
         self.averaged, self.progress = found.averaged, found.progress
 

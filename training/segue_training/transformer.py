@@ -20,7 +20,11 @@ ROTARY_BASE = 10000.0
 
 @dataclass(frozen=True)
 class TransformerShape:
-    """Everything that fixes the size of a transformer; `layers` 0 is the identity with a final norm."""
+    """Everything that fixes the size of a transformer; `layers` 0 is the identity with a final norm.
+
+    `shared`: how many heads ask the same keys and values (Ainslie et al. 2023, arXiv:2305.13245; all of them: Shazeer 2019,
+    arXiv:1911.02150). What a continuation remembers is so many times smaller, and reading that is what several side by side cost.
+    """
 
     width: int
     layers: int
@@ -28,6 +32,12 @@ class TransformerShape:
     head_dim: int
     expansion: int = 4
     dropout: float = 0.0
+    shared: int = 1
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and of values."""
+        return self.heads // self.shared
 
 
 class RMSNorm(nn.Module):
@@ -50,12 +60,17 @@ def rotary_tables(positions: int, head_dim: int) -> tuple[Tensor, Tensor]:
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """[B, heads, S, head_dim] each → the same. Short sequences take the plain form, faster backward on a CPU."""
+    """q [B, heads, S, head_dim], k and v of as many heads or of a divisor → as q. Short sequences take the plain form, faster
+    backward on a CPU."""
     batch, heads, length, _ = q.shape
+    shared = heads // k.shape[1]
     if length > LONGEST_PLAIN:
+        k, v = (t.repeat_interleave(shared, dim=1) for t in (k, v))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    mask = torch.full((length, length), -1e9, dtype=q.dtype).triu(1)
-    q, k, v = (t.contiguous().flatten(0, 1) for t in (q, k, v))
+    mask = torch.full((length, length), -1e9, dtype=q.dtype).triu(1).repeat(shared, 1)
+    # Heads that share keys are one longer row of questions.
+    q = q.reshape(batch * k.shape[1], shared * length, -1)
+    k, v = (t.contiguous().flatten(0, 1) for t in (k, v))
     weights = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=q.shape[-1] ** -0.5).softmax(dim=-1)
     return torch.bmm(weights, v).view(batch, heads, length, -1)
 
@@ -68,7 +83,7 @@ class Block(nn.Module):
         self.shape = shape
         inner = shape.heads * shape.head_dim
         self.attention_norm = RMSNorm(shape.width)
-        self.qkv = nn.Linear(shape.width, 3 * inner, bias=False)
+        self.qkv = nn.Linear(shape.width, inner + 2 * shape.kv_heads * shape.head_dim, bias=False)
         self.out = nn.Linear(inner, shape.width, bias=False)
         self.mlp_norm = RMSNorm(shape.width)
         self.up = nn.Linear(shape.width, shape.expansion * shape.width, bias=False)
@@ -78,10 +93,12 @@ class Block(nn.Module):
         """x [B, S, width]; `rotary` tables [S, head_dim/2], or None for no positions at all."""
         batch, length, _ = x.shape
         drop = self.shape.dropout if self.training else 0.0
-        qkv = self.qkv(self.attention_norm(x))
-        qkv = qkv.view(batch, length, 3, self.shape.heads, self.shape.head_dim)
-        qkv = qkv.permute(2, 0, 3, 1, 4)
-        (q, k), v = qkv[:2] if rotary is None else rotate(qkv[:2], *rotary), qkv[2]
+        heads, kv_heads = self.shape.heads, self.shape.kv_heads
+        qkv = self.qkv(self.attention_norm(x)).view(batch, length, heads + 2 * kv_heads, self.shape.head_dim).transpose(1, 2)
+        turning, v = qkv.split((heads + kv_heads, kv_heads), dim=1)
+        if rotary is not None:
+            turning = rotate(turning, *rotary)
+        q, k = turning.split((heads, kv_heads), dim=1)
         mixed = causal_attention(q, k, v)
         mixed = mixed.transpose(1, 2).reshape(batch, length, -1)
         x = x + F.dropout(self.out(mixed), drop)

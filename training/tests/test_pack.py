@@ -5,8 +5,9 @@ import pytest
 
 from segue_training import card, manifest
 from segue_training.evaluate import resample
-from segue_training.export_tokenizers import export_random
-from segue_training.pack import random_stages, write_pack
+from segue_training.export_tokenizers import export_random, export_trained
+from segue_training.from_pack import from_pack, read_weights
+from segue_training.pack import random_stages, trained_stages, write_pack
 from segue_training.presets import PRESETS
 from segue_training.runtime import Pack
 
@@ -73,3 +74,20 @@ def test_the_prompt_is_kept(tiny):
 def test_resampling_keeps_a_tone():
     tone = np.sin(2 * np.pi * 100 * np.arange(4800) / 48000)
     np.testing.assert_allclose(resample(tone, 48000, 24000), tone[::2], atol=1e-6)
+
+
+def test_a_pack_becomes_checkpoints_that_make_the_same_pack(tiny, tmp_path):
+    """Where the work folder is gone a training goes on from what shipped."""
+    names = from_pack(tiny, tmp_path / "work", PRESETS["tiny"], size="tiny")
+    assert len(names) == 5
+    stages, progress = trained_stages(PRESETS["tiny"], tmp_path / "work")
+    tokenizers = export_trained(tmp_path / "work", half=False)
+    text = card.model_card(PRESETS["tiny"], "0.1.0", None, progress, tokenizers.notes, random=False)
+    write_pack(tmp_path / "again", PRESETS["tiny"], stages, tokenizers, text, None, random=False)
+    for path in sorted(tiny.glob("*.onnx")):
+        before, after = read_weights(path), read_weights(tmp_path / "again" / path.name)
+        assert before.keys() == after.keys()
+        for name, weight in before.items():
+            np.testing.assert_allclose(after[name], weight, rtol=1e-3, atol=1e-3 * float(weight.abs().max()), err_msg=name)
+    with pytest.raises(FileExistsError, match="codec.pt"):
+        from_pack(tiny, tmp_path / "work", PRESETS["tiny"], size="tiny")

@@ -17,7 +17,7 @@ from segue_training.transformer import TransformerShape
 
 TEMPORAL = TransformerShape(64, layers=2, heads=2, head_dim=32)
 SEMANTIC = AutoregressiveConfig(1, 50, 256, 16, TEMPORAL)
-COARSE = AutoregressiveConfig(3, 40, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32), 50, (0, 1, 2), 2)
+COARSE = AutoregressiveConfig(3, 40, 256, 16, dataclasses.replace(TEMPORAL, shared=2), TransformerShape(32, 2, 1, 32), 50, (0, 1, 2), 2)
 PRODUCT = AutoregressiveConfig(2, 50, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32))
 FINE = ParallelConfig(given=3, codebooks=2, cardinality=40, candidates=16, width=64, blocks=2)
 
@@ -46,7 +46,7 @@ class Cached:
 
     def __init__(self, model, config):
         self.session, self.config, self.total = session(model), config, 0
-        shape = (1, config.temporal.heads, config.context, config.temporal.head_dim)
+        shape = (1, config.temporal.kv_heads, config.context, config.temporal.head_dim)
         self.cache = {i.name: np.zeros(shape, np.float32) for i in self.session.get_inputs() if "past" in i.name}
 
     def run(self, codes, cond, noise=None, inv_temperature=1.0, top_p=1.0):
