@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::models::Models;
 use crate::pack::manifest::{AnalysisSpec, StreamId};
 use crate::prompt::{Ear, OpenPrompt};
+use crate::recall::{Lull, Memory};
 pub use crate::sampler::Sampling;
 use crate::signals::Signals;
 use crate::stages::{self, Running, Streams};
@@ -25,6 +26,9 @@ const FIRST_CHUNK: usize = 2;
 const CHUNK: usize = 8;
 /// The same of a continuation that goes beside another, which has made most of what it needs.
 const CHUNK_BESIDE: usize = 32;
+/// A continuation that has fallen silent goes back to its prompt after a multiple of so many frames: where a step ends
+/// however it is cut, so that a seed gives the same beside others as alone.
+const RECALL: usize = CHUNK_BESIDE;
 
 /// How much one stage has done.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +54,10 @@ pub struct Continuation {
     decoding: Duration,
     /// Acoustic frames handed to the decoder.
     decoded: usize,
+    /// The same when sound was first given out, or the prompt last gone back to: multiples of [`RECALL`] count from there.
+    begun: usize,
+    memory: Memory,
+    lull: Lull,
     /// Samples of the prompt (`P`).
     prompt: usize,
     /// Samples given out.
@@ -172,18 +180,7 @@ impl Continuation {
             ear.hear(&streams.acoustic, decoded)?;
             Ok(ear.decoder)
         };
-        let start = || -> Result<Vec<(usize, Running)>> {
-            let missing = (0..models.stages.len()).filter(|place| !there.contains(place));
-            missing
-                .map(|place| {
-                    let mut running = Running::start(models, place)?;
-                    running.prefill(&streams, true)?;
-                    running.stage.reseed(seed);
-                    Ok((place, running))
-                })
-                .collect()
-        };
-        let (decoder, started) = both(warm_up, start);
+        let (decoder, started) = both(warm_up, || start_stages(models, &streams, &there, seed));
         let decoder = decoder?;
         stages.extend(started?);
         stages.sort_by_key(|(place, _)| *place);
@@ -210,6 +207,9 @@ impl Continuation {
             decoder,
             decoding: Duration::ZERO,
             decoded,
+            begun: decoded,
+            memory: Memory::new(streams.clone()),
+            lull: Lull::new(models.manifest()),
             prompt,
             made: 0,
             gain,
@@ -243,7 +243,38 @@ impl Continuation {
         // What lies before the prompt's end has been heard already.
         let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
         self.made += audio.len() - skip;
+        self.lull.hear(&audio, skip..audio.len());
+        if first {
+            self.begun = until;
+        }
+        if self.lull.is_long() && (until - self.begun).is_multiple_of(RECALL) {
+            self.recall()?;
+        }
         Ok(audio.left_right(skip..audio.len(), self.gain))
+    }
+
+    /// Plays on from the prompt again, with other noise: what has been made stays, and the decoder goes on, so that nothing
+    /// clicks.
+    fn recall(&mut self) -> Result<()> {
+        let models = Arc::clone(&self.models);
+        if !self.memory.go_back(&mut self.streams, self.decoded, models.manifest()) {
+            return Ok(());
+        }
+        let seed = self.seed ^ self.memory.times().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let fresh = start_stages(&models, self.memory.prompt(), &[], seed)?;
+        for (old, (_, new)) in self.stages.iter_mut().zip(fresh) {
+            *old = Running { busy: old.busy, ..new };
+        }
+        self.decoded = self.memory.prompt().acoustic.frames();
+        self.begun = self.decoded;
+        self.lull.end();
+        Ok(())
+    }
+
+    /// Takes everything for silence that is softer than this, in dB from the prompt's level: for tests.
+    #[doc(hidden)]
+    pub fn expect_level(&mut self, db: f32) {
+        self.lull.expect(db);
     }
 
     /// Runs the stages in order, each as far as the ones behind it will look.
@@ -266,6 +297,11 @@ impl Continuation {
         Ok(())
     }
 
+    /// Frames a stage has made, all in all.
+    fn frames_made(&self, running: &Running) -> usize {
+        running.frames - running.prompt_frames + self.memory.shift(running.spec.writes)
+    }
+
     /// The seed in use.
     #[must_use]
     pub fn seed(&self) -> u64 {
@@ -281,7 +317,7 @@ impl Continuation {
     /// Frames each stage has made (the prompt's not counted), in the pack's order.
     #[must_use]
     pub fn stage_frames(&self) -> Vec<(String, usize)> {
-        self.stages.iter().map(|s| (s.spec.id.clone(), s.frames - s.prompt_frames)).collect()
+        self.stages.iter().map(|s| (s.spec.id.clone(), self.frames_made(s))).collect()
     }
 
     /// What each stage has done and how long it took, and the decoder last (`id` "decoder", steps in acoustic frames).
@@ -289,14 +325,14 @@ impl Continuation {
     pub fn stage_timings(&self) -> Vec<StageTiming> {
         let stages = self.stages.iter().map(|s| StageTiming {
             id: s.spec.id.clone(),
-            steps: s.frames - s.prompt_frames,
+            steps: self.frames_made(s),
             time: s.busy,
         });
         let generated = self
             .stages
             .iter()
             .filter(|s| s.spec.writes == StreamId::Acoustic)
-            .map(|s| s.frames - s.prompt_frames)
+            .map(|s| self.frames_made(s))
             .max();
         let decoder = StageTiming { id: "decoder".into(), steps: generated.unwrap_or(0), time: self.decoding };
         stages.chain([decoder]).collect()
@@ -306,9 +342,10 @@ impl Continuation {
     #[must_use]
     pub fn stage_tokens(&self) -> Vec<(String, Vec<Vec<u16>>)> {
         let of = |s: &Running| {
-            let tokens = self.streams.of(s.spec.writes);
+            let tokens = self.memory.whole(&self.streams, s.spec.writes);
             let books = s.spec.first_codebook..s.spec.first_codebook + s.spec.codebooks;
-            let book = |b: usize| (s.prompt_frames..s.frames).map(|t| tokens.frame(t)[b]).collect();
+            let made = s.prompt_frames..s.prompt_frames + self.frames_made(s);
+            let book = |b: usize| made.clone().map(|t| tokens.frame(t)[b]).collect();
             (s.spec.id.clone(), books.map(book).collect())
         };
         self.stages.iter().map(of).collect()
@@ -322,7 +359,7 @@ impl Continuation {
             let tokens = self.streams.of(s.spec.writes);
             let from = s.prompt_frames.max(s.frames.saturating_sub(most));
             let book = (from..s.frames).map(|t| tokens.frame(t)[s.spec.first_codebook]);
-            (s.spec.id.clone(), s.frames - s.prompt_frames, book.collect())
+            (s.spec.id.clone(), self.frames_made(s), book.collect())
         };
         self.stages.iter().map(of).collect()
     }
@@ -332,8 +369,8 @@ impl Continuation {
     pub fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
         let (pack, pack_hash) = self.models.provenance_pack();
         let with = self.started_with.unwrap_or(*sampling);
-        let mut acoustic = self.streams.acoustic.clone();
-        acoustic.ids.truncate(self.decoded * acoustic.codebooks);
+        let mut acoustic = self.memory.whole(&self.streams, StreamId::Acoustic);
+        acoustic.ids.truncate((self.decoded + self.memory.shift(StreamId::Acoustic)) * acoustic.codebooks);
         Take {
             id,
             name,
@@ -349,7 +386,7 @@ impl Continuation {
                 tempo: None,
                 made_at: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             },
-            semantic: self.streams.semantic.clone(),
+            semantic: self.memory.whole(&self.streams, StreamId::Semantic),
             acoustic,
             prompt_samples: self.prompt,
             continuation_samples: self.made,
@@ -357,6 +394,24 @@ impl Continuation {
             gain: self.gain,
         }
     }
+}
+
+/// Stages that have taken in the tokens of a prompt, each with its place in the pack; not those that are `there`.
+fn start_stages(
+    models: &Arc<Models>,
+    streams: &Streams,
+    there: &[usize],
+    seed: u64,
+) -> Result<Vec<(usize, Running)>> {
+    let missing = (0..models.stages.len()).filter(|place| !there.contains(place));
+    missing
+        .map(|place| {
+            let mut running = Running::start(models, place)?;
+            running.prefill(streams, true)?;
+            running.stage.reseed(seed);
+            Ok((place, running))
+        })
+        .collect()
 }
 
 fn gcd(a: usize, b: usize) -> usize {

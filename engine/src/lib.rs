@@ -30,6 +30,7 @@ pub mod pack;
 pub mod platform;
 pub mod playback;
 pub mod prompt;
+mod recall;
 pub mod resample;
 mod ring;
 pub mod runtime;

@@ -72,6 +72,52 @@ fn a_take_decodes_to_what_was_played() {
 }
 
 #[test]
+fn what_falls_silent_goes_back_to_its_prompt_and_plays_on() {
+    let models = load(tiny_pack());
+    let begin = || Continuation::prefill(Arc::clone(&models), &chords(24_000, 3.0), 9).unwrap();
+    let mut usual = begin();
+    play_on(&mut usual, &LIVELY, 24_000, 5.0);
+    let mut lost = begin();
+    // As if all of it were too soft.
+    lost.expect_level(200.0);
+    let played = play_on(&mut lost, &LIVELY, 24_000, 5.0);
+    // 1.2 s of silence, and to the end of the 32 frames it is in, so before the 100th frame it is like the other.
+    let [usual_tokens, lost_tokens] = [usual.stage_tokens(), lost.stage_tokens()];
+    for ((id, usual), (_, lost)) in usual_tokens.iter().zip(&lost_tokens) {
+        let same = usual[0].iter().zip(&lost[0]).take_while(|(a, b)| a == b).count();
+        let rate = if id == "semantic" { 25 } else { 50 };
+        assert!((60 * rate / 50..100 * rate / 50 + 8).contains(&same), "{id}: {same} frames alike");
+        assert!(lost[0].len() >= 5 * rate - 8, "{id}: {} frames", lost[0].len());
+    }
+    // The streams stay side by side, and the take is what was played.
+    let take = lost.take(TakeId(1), "Take 1".into(), &LIVELY);
+    assert!((take.semantic.frames() * 2).abs_diff(take.acoustic.frames()) < 16);
+    assert_eq!(lost.stage_frames()[1].1, lost_tokens[1].1[0].len());
+    let mut decoder = TakeDecoder::new(&models, &take).unwrap();
+    let mut again = [Vec::new(), Vec::new()];
+    while let Some(chunk) = decoder.next_chunk().unwrap() {
+        for (again, chunk) in again.iter_mut().zip(chunk) {
+            again.extend(chunk);
+        }
+    }
+    assert_alike(&played, &again);
+    // However the steps are cut.
+    let seeds = [9, 2, 3];
+    let together = Continuation::prefill_together(&models, &take, &seeds).unwrap();
+    for (mut beside, seed) in together.into_iter().zip(seeds) {
+        let mut alone = Continuation::prefill_take(Arc::clone(&models), &take, seed).unwrap();
+        for continuation in [&mut beside, &mut alone] {
+            continuation.expect_level(200.0);
+            play_on(continuation, &LIVELY, 24_000, 6.0);
+        }
+        for ((id, beside), (_, alone)) in beside.stage_tokens().iter().zip(alone.stage_tokens()) {
+            let common = beside[0].len().min(alone[0].len());
+            assert!(common > 130 && beside[0][..common] == alone[0][..common], "{id} of seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn a_takes_prompt_can_be_continued_again_from_its_tokens() {
     let models = load(tiny_pack());
     let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 3.0), 9).unwrap();

@@ -15,6 +15,9 @@ from .token_data import condition_window
 
 FRAMES_AT_ONCE = 500
 """How many frames a graph is given in one run, so that memory stays small; its states carry on from run to run."""
+CHUNK_FRAMES = 32
+LULL_DB, LULL_SECONDS = -25.0, 1.2
+"""So much softer than its prompt for so long, and a continuation goes back to its prompt: the engine's `recall`."""
 
 
 def channels_of(audio: np.ndarray, channels: int) -> np.ndarray:
@@ -157,11 +160,11 @@ class Autoregressive:
     def generate(
         self, frames: np.ndarray, until: int, condition: Any, dials: Dials, random: np.random.Generator, timing: Timing
     ) -> np.ndarray:
-        """frames [T, C] → [until, C]. `condition(positions)` gives cond [S, W] of absolute frames, or is None."""
+        """frames [T, C] → [until, C], going on where it stopped. `condition(positions)` gives cond [S, W] of absolute frames,
+        or is None."""
         books, context = self.described["codebooks"], self.described["context"]
         begin = np.full((1, books), self.described["cardinality"])
         frames = frames.astype(np.int64)
-        self.total = 0
         while len(frames) < until:
             clock = time.perf_counter()
             fresh = self.total == 0 or self.total == context
@@ -197,6 +200,8 @@ class Continuation:
     semantic: np.ndarray
     prompt_frames: int
     timings: dict[str, Timing]
+    recalls: int
+    """How often it fell silent and went back to its prompt."""
 
 
 class Pack:
@@ -267,18 +272,29 @@ class Pack:
 
     def decode(self, codes: np.ndarray, at_once: int = FRAMES_AT_ONCE) -> np.ndarray:
         """Codes [T, Q] → levelled audio, [T · hop] of a mono pack, [T · hop, 2] of a stereo one."""
-        codec = self.manifest["codec"]
-        syntheses = codec["decoder"]["synthesis"]
         self.decoder.reset()
         runs = [self.decoder.run(codes=codes[None, i : i + at_once]) for i in range(0, len(codes), at_once)]
-        heard = {"mid": np.zeros(len(codes) * codec["hop"]), "side": np.zeros(len(codes) * codec["hop"])}
-        for index, synthesis in enumerate(syntheses):
-            spectrum = np.concatenate([run[f"spectrum_{index}"] for run in runs], axis=1)
+        syntheses = self.manifest["codec"]["decoder"]["synthesis"]
+        names = [f"spectrum_{index}" for index in range(len(syntheses))]
+        return self.synthesise([np.concatenate([run[name] for run in runs], axis=1) for name in names])
+
+    def synthesise(self, spectra: list[np.ndarray]) -> np.ndarray:
+        """What the decoder gave for T frames, one spectrum per synthesis → levelled audio [T · hop] or [T · hop, 2]."""
+        codec = self.manifest["codec"]
+        heard = {}
+        for synthesis, spectrum in zip(codec["decoder"]["synthesis"], spectra, strict=True):
             window = {key: synthesis[key] for key in ("n_fft", "hop", "offset")}
-            heard[synthesis.get("channel", "mid")] += synthesise(spectrum, len(codes) * codec["hop"], **window)
+            samples = spectrum.shape[1] * synthesis["hop"]
+            channel = synthesis.get("channel", "mid")
+            heard[channel] = heard.get(channel, 0) + synthesise(spectrum, samples, **window)
         if self.channels == 1:
             return heard["mid"]
         return np.stack([heard["mid"] + heard["side"], heard["mid"] - heard["side"]], axis=1)
+
+    def runner(self, key: str) -> "Autoregressive | Stateful":
+        """A stage at its beginning."""
+        stage, session = self.stages[key], self._sessions[key]
+        return Stateful(session) if stage["kind"] == "parallel" else Autoregressive(session, stage)
 
     def continue_prompt(
         self, prompt: np.ndarray, seconds: float, dials: dict[str, Dials], seed: int, acoustic_only: bool = False
@@ -289,31 +305,27 @@ class Pack:
         """
         gain = self.gain(prompt)
         known, semantic = self.encode(prompt * gain), self.semantic(prompt * gain)
-        hop, semantic_hop = self.manifest["codec"]["hop"], self.manifest["semantic"]["hop"]
-        ratio = semantic_hop // hop
+        hop = self.manifest["codec"]["hop"]
+        ratio = self.manifest["semantic"]["hop"] // hop
         wanted = -(-(len(prompt) + int(seconds * self.sample_rate)) // hop) + 4
         timings = {key: Timing() for key in self.stages}
-        codes = known
-        for index, (key, stage) in enumerate(self.stages.items()):
-            random = np.random.default_rng([seed, index])
-            if stage["kind"] == "parallel":
-                codes = self._parallel(key, codes, known, dials[key], random, timings[key])
-                continue
-            runner = Autoregressive(self._sessions[key], stage)
-            if stage["writes"] == "semantic" and acoustic_only:
-                semantic = np.full_like(semantic, self.manifest["semantic"]["cardinality"])
-                continue
-            if stage["writes"] == "semantic":
-                until = (wanted - 1) // ratio + 4
-                semantic = runner.generate(semantic, until, None, dials[key], random, timings[key])
-                continue
-            condition = None
-            if "condition" in stage:
-                offsets, unknown = tuple(stage["condition"]["offsets"]), self.manifest["semantic"]["cardinality"]
-                condition = partial(condition_window, semantic, ratio=ratio, offsets=offsets, unknown=unknown)
-            books = stage["codebooks"]
-            codes = runner.generate(known[:, :books], wanted, condition, dials[key], random, timings[key])
-        return Continuation(self.audible(prompt, codes, seconds), codes, semantic, len(known), timings)
+        whole, whole_semantic = known, semantic
+        lull, recalls = Lull(self), 0
+        lull.hear(known, prompt=True)
+        while len(whole) < wanted:
+            # From the prompt, at first and whenever the thread was lost.
+            begun = len(whole)
+            chain = Chain(self, known, semantic, dials, [seed, recalls] if recalls else [seed], timings, acoustic_only)
+            while len(whole) < wanted and not (lull.is_long and (len(whole) - len(known)) % ratio == 0):
+                fresh = chain.advance(CHUNK_FRAMES)
+                whole = np.concatenate([whole, fresh])
+                lull.hear(fresh)
+            kept = len(semantic) + (begun - len(known)) // ratio
+            whole_semantic = np.concatenate([whole_semantic[:kept], chain.semantic[len(semantic) :]])
+            lull.end()
+            recalls += 1
+        audio = self.audible(prompt, whole, seconds)
+        return Continuation(audio, whole, whole_semantic, len(known), timings, recalls - 1)
 
     def audible(self, prompt: np.ndarray, codes: np.ndarray, seconds: float) -> np.ndarray:
         """The sound of what follows a prompt [N] or [N, C]: codes [T, Q] of both → [seconds · rate], or [.., 2] of a
@@ -321,19 +333,106 @@ class Pack:
         audio = self.decode(codes) / self.gain(prompt)
         return audio[len(prompt) : len(prompt) + int(seconds * self.sample_rate)]
 
-    def _parallel(
-        self, key: str, codes: np.ndarray, known: np.ndarray, dials: Dials, random: np.random.Generator, timing: Timing
-    ) -> np.ndarray:
-        """codes [T, given] and the prompt's known books → [T, given + C]."""
-        stage = self.stages[key]
-        graph = Stateful(self._sessions[key])
-        first, books = stage["first_codebook"], stage["codebooks"]
+
+class Chain:
+    """The stages at work: they take a prompt's tokens in and play on, chunk by chunk."""
+
+    def __init__(
+        self,
+        pack: "Pack",
+        known: np.ndarray,
+        semantic: np.ndarray,
+        dials: dict[str, Dials],
+        seed: list[int],
+        timings: dict[str, Timing],
+        acoustic_only: bool,
+    ) -> None:
+        self.codes, self.semantic = known, semantic
+        described = pack.manifest["semantic"]
+        self._stages, self._dials, self._timings, self._acoustic_only = pack.stages, dials, timings, acoustic_only
+        self._ratio, self._unknown = described["hop"] // pack.manifest["codec"]["hop"], described["cardinality"]
+        self._random = {key: np.random.default_rng([*seed, index]) for index, key in enumerate(pack.stages)}
+        self._runners = {key: pack.runner(key) for key in pack.stages}
+        if acoustic_only:
+            self.semantic = np.full_like(semantic, self._unknown)
+        for key, stage in pack.stages.items():
+            if stage["kind"] == "parallel":
+                self._parallel(key, known)
+
+    def advance(self, frames: int) -> np.ndarray:
+        """So many more frames of codes [frames, Q]."""
+        done, until = len(self.codes), len(self.codes) + frames
+        rows = np.zeros((until, 0), np.int64)
+        for key, stage in self._stages.items():
+            how = (self._dials[key], self._random[key], self._timings[key])
+            first, books = stage["first_codebook"], stage["codebooks"]
+            if stage["writes"] == "semantic":
+                if not self._acoustic_only:
+                    reach = (until - 1) // self._ratio + 4
+                    self.semantic = self._runners[key].generate(self.semantic, reach, None, *how)
+                continue
+            before = self.codes[:, first : first + books]
+            if stage["kind"] == "parallel":
+                made = np.concatenate([before, self._parallel(key, rows[done:])])
+            else:
+                made = self._runners[key].generate(before, until, self._condition(stage), *how)
+            rows = np.concatenate([rows, made], axis=1)
+        self.codes = rows
+        return rows[done:]
+
+    def _condition(self, stage: dict[str, Any]) -> Any:
+        if "condition" not in stage:
+            return None
+        offsets = tuple(stage["condition"]["offsets"])
+        return partial(condition_window, self.semantic, ratio=self._ratio, offsets=offsets, unknown=self._unknown)
+
+    def _parallel(self, key: str, rows: np.ndarray) -> np.ndarray:
+        """The lower books of the next frames [T, given or more] → theirs [T, C]."""
+        stage, timing = self._stages[key], self._timings[key]
         clock = time.perf_counter()
-        shape = (1, len(codes), books, stage["candidates"])
-        found = graph.run(codes=codes[None, :, :first], **dials.inputs(shape, random))
-        timing.total_ms = (time.perf_counter() - clock) * 1e3
-        timing.steps = len(codes)
-        sampled = found["sampled"][0]
-        sampled[: len(known)] = known[:, first : first + books]
-        timing.log_probs += found["log_prob"][0, len(known) :].mean(axis=1).tolist()
-        return np.concatenate([codes[:, :first], sampled], axis=1)
+        noise = self._dials[key].inputs((1, len(rows), stage["codebooks"], stage["candidates"]), self._random[key])
+        found = self._runners[key].run(codes=rows[None, :, : stage["first_codebook"]], **noise)
+        timing.total_ms += (time.perf_counter() - clock) * 1e3
+        timing.steps += len(rows)
+        timing.log_probs += found["log_prob"][0].mean(axis=1).tolist()
+        return found["sampled"][0]
+
+
+class Lull:
+    """How long what is played has been too soft to be heard: a twin of the engine's that hears a little later."""
+
+    EDGE = 8
+    """Frames at the end of what has been decoded whose windows are not complete."""
+
+    def __init__(self, pack: "Pack") -> None:
+        self._pack = pack
+        self._spectra: list[list[np.ndarray]] = [[] for _ in pack.manifest["codec"]["decoder"]["synthesis"]]
+        pack.decoder.reset()
+        self._quiet = 0
+        self._least = pack.manifest["audio"]["level_dbfs"] + LULL_DB
+
+    def hear(self, codes: np.ndarray, prompt: bool = False) -> None:
+        """Decodes the next frames; of a `prompt` nothing is expected."""
+        found = self._pack.decoder.run(codes=codes[None])
+        window = len(codes) + 2 * self.EDGE
+        for index, kept in enumerate(self._spectra):
+            spectrum = np.concatenate([*kept, found[f"spectrum_{index}"]], axis=1)
+            per_frame = found[f"spectrum_{index}"].shape[1] // len(codes)
+            kept[:] = [spectrum[:, -window * per_frame :]]
+        if prompt:
+            return
+        audio = self._pack.synthesise([kept[0] for kept in self._spectra])
+        hop = self._pack.manifest["codec"]["hop"]
+        audio = audio[-(len(codes) + self.EDGE) * hop : -self.EDGE * hop].reshape(len(codes), -1)
+        for level in 10 * np.log10(np.mean(audio.astype(np.float64) ** 2, axis=1) + 1e-12):
+            self._quiet = self._quiet + 1 if level < self._least else 0
+
+    def end(self) -> None:
+        """Something is going to be heard."""
+        self._quiet = 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it has to end."""
+        hop = self._pack.manifest["codec"]["hop"]
+        return self._quiet * hop >= LULL_SECONDS * self._pack.sample_rate

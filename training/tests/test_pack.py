@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segue_training import card, manifest
+from segue_training import card, manifest, runtime
 from segue_training.evaluate import resample
 from segue_training.export_tokenizers import export_random, export_trained
 from segue_training.from_pack import from_pack, read_weights
@@ -91,3 +91,17 @@ def test_a_pack_becomes_checkpoints_that_make_the_same_pack(tiny, tmp_path):
             np.testing.assert_allclose(after[name], weight, rtol=1e-3, atol=1e-3 * float(weight.abs().max()), err_msg=name)
     with pytest.raises(FileExistsError, match="codec.pt"):
         from_pack(tiny, tmp_path / "work", PRESETS["tiny"], size="tiny")
+
+
+def test_what_falls_silent_goes_back_to_its_prompt(tiny, monkeypatch):
+    pack = Pack(tiny)
+    usual = pack.continue_prompt(prompt(pack), 4.0, pack.dials(), seed=3)
+    monkeypatch.setattr(runtime, "LULL_DB", 200.0)  # as if all of it were too soft
+    lost = pack.continue_prompt(prompt(pack), 4.0, pack.dials(), seed=3)
+    assert usual.recalls == 0 and lost.recalls >= 1
+    assert len(lost.audio) == len(usual.audio)
+    # 1.2 s of silence, and to the end of the chunk it is in.
+    same = int(np.argmin((usual.codes[: len(lost.codes)] == lost.codes[: len(usual.codes)]).all(axis=1))) - lost.prompt_frames
+    assert 60 <= same < 110
+    # Both streams stay side by side.
+    assert 0 <= 2 * len(lost.semantic) - len(lost.codes) < 16
