@@ -41,6 +41,8 @@ def stage_section(stage: StagePreset, graph: str) -> dict[str, Any]:
             "heads": config.temporal.kv_heads,
             "head_dim": config.temporal.head_dim,
         }
+        if kind == "autoregressive" and config.guided:
+            section["guidance"] = config.guidance
     return section | {"candidates": config.candidates, "temperature": stage.temperature, "top_p": stage.top_p}
 
 

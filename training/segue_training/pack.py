@@ -41,8 +41,9 @@ def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[s
     """Averaged weights and progress of every stage."""
     found = {stage.id: load(checkpoint_path(work, stage.id)) for stage in preset.stages}
     for stage in preset.stages:
-        # How many candidates are drawn from is decided when a pack is made, not when a stage is trained.
-        drawn = {"candidates": stage.config.candidates}
+        # How tokens are drawn is decided when a pack is made, not when a stage is trained.
+        names = ("candidates", "guidance")
+        drawn = {name: getattr(stage.config, name) for name in names if hasattr(stage.config, name)}
         if replace(found[stage.id].config, **drawn) != stage.config:
             raise ValueError(f"the checkpoint of {stage.id} was not trained with preset {preset.name}")
         found[stage.id].config = stage.config

@@ -47,6 +47,7 @@ def _chain(
     semantic_books: int = 1,
     candidates: tuple[int, int] | None = None,
     dials: tuple[float, float, float, float] = (1.1, 1.1, 0.6, 0.95),
+    guidance: float = 1.0,
 ) -> Preset:
     """Semantic → coarse (the books that fine is given) → fine. `candidates`: of semantic and coarse, if not as many as of fine;
     `dials`: the three temperatures, and top-p of all."""
@@ -65,6 +66,7 @@ def _chain(
         semantic_cardinality,
         (0, 1, 2),
         semantic_books,
+        guidance,
     )
     return Preset(
         name,
@@ -93,6 +95,7 @@ PRESETS = {
         # no more candidates than that, every continuation fades. All 1024 would take four times as long to sort.
         candidates=(64, 256),
         dials=(1.2, 0.4, 0.0, 0.99),
+        guidance=2.0,
     ),
 }
 
@@ -100,7 +103,7 @@ PRESETS = {
 def _tiny(semantic_books: int) -> Preset:
     shape = TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2)
     fine = ParallelConfig(given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2)
-    return _chain("tiny", "Tiny", shape, shape, fine, 32, 128, semantic_books=semantic_books)
+    return _chain("tiny", "Tiny", shape, shape, fine, 32, 128, semantic_books=semantic_books, guidance=1.5)
 
 
 PRESETS["tiny"] = _tiny(semantic_books=2)

@@ -5,7 +5,7 @@ import torch
 
 from .graph import FLOAT, INT32, INT64, MICROSOFT, Graph
 from .sampling import HIDDEN, SMALLEST_TOP_P
-from .stages import AutoregressiveStage, BookEmbedding, ParallelStage, Stage
+from .stages import AutoregressiveConfig, AutoregressiveStage, BookEmbedding, ParallelStage, Stage
 from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer
 
 
@@ -117,15 +117,19 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
     parts = [stage.embedding]
     if stage.condition is not None:
         cond = g.input("cond", INT64, ["N", "S", config.window])
+        if config.guided:
+            nothing = g.op("Mul", cond, g.integers(0))
+            unknown = g.op("Add", nothing, g.integers(config.condition_cardinality))
+            ids, cond = _both(g, ids), g.op("Concat", cond, unknown, axis=0)
         ids = g.op("Concat", ids, cond, axis=-1)
         parts.append(stage.condition)
     x = _embed(g, "embedding", ids, *parts)
-    context = temporal(g, stage.temporal, x)
+    context = temporal(g, stage.temporal, x, config.guided)
     last = g.op("Gather", context, g.integers(-1), axis=1)
     top_p = sampler_inputs(g, ["N", config.codebooks, config.candidates])
     previous = g.op("Gather", "codes", g.integers(-1), axis=1)
     if stage.depth is None:
-        logits = [linear(g, last, "head.0", stage.heads[0])]
+        logits = [_guided(g, config, linear(g, last, "head.0", stage.heads[0]))]
         token, log_prob = _sampler_or_hold(
             g, logits[0], previous, "noise", config.cardinality, config.candidates, top_p
         )
@@ -147,13 +151,27 @@ def _join(g: Graph, name: str, parts: list[str]) -> None:
     g.op("Squeeze", g.op("Concat", *parts, axis=1), g.integers(2), out=name)
 
 
-def temporal(g: Graph, model: Transformer, x: str) -> str:
-    """[N, S, width] → normed [N, S, width], reading and extending the shared cache in place."""
+def _both(g: Graph, x: str) -> str:
+    """x [N, ...] → [2N, ...]: with the condition, and without."""
+    return g.op("Concat", x, x, axis=0)
+
+
+def _guided(g: Graph, config: AutoregressiveConfig, logits: str) -> str:
+    """logits [2N, ...] → [N, ...] where there is guidance."""
+    if not config.guided:
+        return logits
+    told, untold = g.ops("Split", logits, out=2, axis=0, num_outputs=2)
+    return g.op("Add", untold, g.op("Mul", g.op("Sub", told, untold), g.scalar(config.guidance)))
+
+
+def temporal(g: Graph, model: Transformer, x: str, twice: bool = False) -> str:
+    """[N, S, width] → normed [N, S, width], reading and extending the shared cache in place; [2N, …] if `twice`."""
     shape = model.shape
     g.input("total", INT32, [])
-    g.input("seqlens_k", INT32, ["N"])
+    lengths = g.input("seqlens_k", INT32, ["N"])
+    lengths = _both(g, lengths) if twice else lengths
     cos, sin = g.weight("cos", model.cos), g.weight("sin", model.sin)
-    cache = ["N", shape.kv_heads, model.context, shape.head_dim]
+    cache = ["R" if twice else "N", shape.kv_heads, model.context, shape.head_dim]
     gains = _gains(g, "temporal", model)
     normed, residual = _norm(g, x, gains[0]), x
     for index, block in enumerate(model.blocks):
@@ -167,7 +185,7 @@ def temporal(g: Graph, model: Transformer, x: str) -> str:
             "",
             "",
             *past,
-            "seqlens_k",
+            lengths,
             "total",
             cos,
             sin,
@@ -218,13 +236,14 @@ def _depth(
         else:
             table = stage.depth_embedding[level - 1] + stage.level[level]
             ids = g.op("Squeeze", tokens[-1], g.integers(2))
+            ids = _both(g, ids) if config.guided else ids
             start = g.op("Gather", g.weight(f"depth.table.{level}", table), ids)
         normed, residual = _skip_norm(g, context, start, gains[0])
         for index, block in enumerate(model.blocks):
             mixed = _depth_attention(g, f"depth.{index}", block, normed, memory[index])
             following = gains[2 * index + 1 : 2 * index + 3]
             normed, residual = _rest_of_block(g, f"depth.{index}", block, mixed, residual, following)
-        logits = linear(g, normed, f"head.{level}", stage.heads[level])
+        logits = _guided(g, config, linear(g, normed, f"head.{level}", stage.heads[level]))
         token, log_prob = _sampler_or_hold(
             g, logits, before[level], noise[level], config.cardinality, config.candidates, top_p
         )

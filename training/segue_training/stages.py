@@ -29,11 +29,20 @@ class AutoregressiveConfig:
     condition_offsets: tuple[int, ...] = ()
     condition_books: int = 1
     """Codebooks of the conditioning stream, all of which are seen at each offset"""
+    guidance: float = 1.0
+    """Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598; of tokens: MusicGen, Copet et al. 2023,
+    arXiv:2306.05284): how far the logits are taken from those without the condition to those with it; 1 is none. Training
+    knows nothing of it, but that some sequences have no condition."""
 
     @property
     def window(self) -> int:
         """Columns of the condition: the books of the first offset, of the second …"""
         return len(self.condition_offsets) * self.condition_books
+
+    @property
+    def guided(self) -> bool:
+        """Whether a graph has to think everything twice."""
+        return self.guidance != 1.0 and self.window > 0
 
 
 @dataclass(frozen=True)
@@ -118,11 +127,15 @@ class AutoregressiveStage(nn.Module):
 
         codes [1, S, C], cond [1, S, W], noise [1, C, K] → sampled [1, C], log_prob [1, C], logits [1, C, V].
         """
-        context = self.context_of(codes, cond)[:, -1]
+        config = self.config
+        contexts = [self.context_of(codes, cond)[:, -1]]
+        if config.guided:
+            contexts.append(self.context_of(codes, torch.full_like(cond, config.condition_cardinality))[:, -1])
         frame = torch.zeros_like(codes[:, -1])
         log_probs, all_logits = [], []
-        for level in range(self.config.codebooks):
-            logits = self.logits(context, frame)[:, level]
+        for level in range(config.codebooks):
+            told, *untold = (self.logits(context, frame)[:, level] for context in contexts)
+            logits = untold[0] + config.guidance * (told - untold[0]) if untold else told
             drawn = sample_or_hold(logits, codes[:, -1, level], noise[:, level], inv_temperature, top_p)
             frame[:, level], log_prob = drawn
             log_probs.append(log_prob)

@@ -18,6 +18,7 @@ from segue_training.transformer import TransformerShape
 TEMPORAL = TransformerShape(64, layers=2, heads=2, head_dim=32)
 SEMANTIC = AutoregressiveConfig(1, 50, 256, 16, TEMPORAL)
 COARSE = AutoregressiveConfig(3, 40, 256, 16, dataclasses.replace(TEMPORAL, shared=2), TransformerShape(32, 2, 1, 32), 50, (0, 1, 2), 2)
+GUIDED = dataclasses.replace(COARSE, guidance=2.0)
 PRODUCT = AutoregressiveConfig(2, 50, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32))
 FINE = ParallelConfig(given=3, codebooks=2, cardinality=40, candidates=16, width=64, blocks=2)
 
@@ -46,10 +47,14 @@ class Cached:
 
     def __init__(self, model, config):
         self.session, self.config, self.total = session(model), config, 0
-        shape = (1, config.temporal.kv_heads, config.context, config.temporal.head_dim)
+        shape = (2 if config.guided else 1, config.temporal.kv_heads, config.context, config.temporal.head_dim)
         self.cache = {i.name: np.zeros(shape, np.float32) for i in self.session.get_inputs() if "past" in i.name}
 
     def run(self, codes, cond, noise=None, inv_temperature=1.0, top_p=1.0):
+        if self.config.guided and self.total > 0 and codes.shape[1] > 1:
+            # Two rows of a cache are extended by one position at a time (docs/pack.md).
+            self.run(codes[:, :-1], cond[:, :-1], noise, inv_temperature, top_p)
+            codes, cond = codes[:, -1:], cond[:, -1:]
         self.total += codes.shape[1]
         if noise is None:
             noise = torch.zeros(1, self.config.codebooks, self.config.candidates)
@@ -69,7 +74,9 @@ class Cached:
         return out
 
 
-@pytest.mark.parametrize("config", [SEMANTIC, PRODUCT, COARSE], ids=["semantic", "product", "coarse"])
+@pytest.mark.parametrize(
+    "config", [SEMANTIC, PRODUCT, COARSE, GUIDED], ids=["semantic", "product", "coarse", "guided"]
+)
 def test_prefill_append_and_single_steps_agree_with_torch(config):
     model = lively(config)
     cached = Cached(export(model, expose_logits=True), config)
@@ -88,7 +95,9 @@ def test_prefill_append_and_single_steps_agree_with_torch(config):
         np.testing.assert_array_equal(out["sampled"], sampled)
 
 
-@pytest.mark.parametrize("config", [SEMANTIC, PRODUCT, COARSE], ids=["semantic", "product", "coarse"])
+@pytest.mark.parametrize(
+    "config", [SEMANTIC, PRODUCT, COARSE, GUIDED], ids=["semantic", "product", "coarse", "guided"]
+)
 def test_greedy_tokens_are_identical_over_200_steps(config):
     model = lively(config)
     cached = Cached(export(model), config)
