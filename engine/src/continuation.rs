@@ -323,17 +323,10 @@ impl Continuation {
     /// What each stage has done and how long it took, and the decoder last (`id` "decoder", steps in acoustic frames).
     #[must_use]
     pub fn stage_timings(&self) -> Vec<StageTiming> {
-        let stages = self.stages.iter().map(|s| StageTiming {
-            id: s.spec.id.clone(),
-            steps: self.frames_made(s),
-            time: s.busy,
-        });
-        let generated = self
-            .stages
-            .iter()
-            .filter(|s| s.spec.writes == StreamId::Acoustic)
-            .map(|s| self.frames_made(s))
-            .max();
+        let stages =
+            self.stages.iter().map(|s| StageTiming { id: s.spec.id.clone(), steps: self.frames_made(s), time: s.busy });
+        let generated =
+            self.stages.iter().filter(|s| s.spec.writes == StreamId::Acoustic).map(|s| self.frames_made(s)).max();
         let decoder = StageTiming { id: "decoder".into(), steps: generated.unwrap_or(0), time: self.decoding };
         stages.chain([decoder]).collect()
     }
@@ -397,12 +390,7 @@ impl Continuation {
 }
 
 /// Stages that have taken in the tokens of a prompt, each with its place in the pack; not those that are `there`.
-fn start_stages(
-    models: &Arc<Models>,
-    streams: &Streams,
-    there: &[usize],
-    seed: u64,
-) -> Result<Vec<(usize, Running)>> {
+fn start_stages(models: &Arc<Models>, streams: &Streams, there: &[usize], seed: u64) -> Result<Vec<(usize, Running)>> {
     let missing = (0..models.stages.len()).filter(|place| !there.contains(place));
     missing
         .map(|place| {

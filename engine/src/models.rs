@@ -201,6 +201,12 @@ impl Models {
         (self.pack.label(), self.pack.hash.clone())
     }
 
+    /// Whether a take made with the pack of this hash can be played and continued with this one.
+    #[must_use]
+    pub fn understands(&self, pack_hash: &str) -> bool {
+        self.pack.hash == pack_hash || self.manifest().same_tokens.iter().any(|known| known == pack_hash)
+    }
+
     /// What the editor shows.
     #[must_use]
     pub fn summary(&self) -> PackSummary {

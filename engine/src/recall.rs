@@ -117,10 +117,8 @@ impl Memory {
             whole.ids.resize((self.prompt.of(stream).frames() + made) * whole.codebooks, 0);
             whole
         };
-        let before = Streams {
-            semantic: keep(StreamId::Semantic, samples / hop),
-            acoustic: keep(StreamId::Acoustic, made),
-        };
+        let before =
+            Streams { semantic: keep(StreamId::Semantic, samples / hop), acoustic: keep(StreamId::Acoustic, made) };
         *now = self.prompt.clone();
         self.before = Some(before);
         self.times += 1;

@@ -253,6 +253,26 @@ fn a_take_of_another_pack_is_refused_by_name() {
 }
 
 #[test]
+fn a_take_of_an_earlier_version_with_the_same_tokens_plays_on() {
+    let models = load(tiny_pack());
+    let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 9).unwrap();
+    play_on(&mut continuation, &LIVELY, 24_000, 0.2);
+    let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(tiny_pack()).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let manifest = folder.path().join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let known = format!("same_tokens = [\"{}\"]\nname = ", take.provenance.pack_hash);
+    std::fs::write(&manifest, text.replacen("name = ", &known, 1)).unwrap();
+    let newer = load(folder.path().into());
+    assert_ne!(newer.provenance_pack().1, take.provenance.pack_hash);
+    assert!(TakeDecoder::new(&newer, &take).unwrap().next_chunk().unwrap().is_some());
+    assert!(Continuation::prefill_take(newer, &take, 9).is_ok());
+}
+
+#[test]
 fn refuses_prompts_and_settings_that_make_no_sense() {
     let models = load(tiny_pack());
     let refused =

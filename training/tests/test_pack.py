@@ -7,6 +7,7 @@ from segue_training import card, manifest, runtime
 from segue_training.evaluate import resample
 from segue_training.export_tokenizers import export_random, export_trained
 from segue_training.from_pack import from_pack, read_weights
+from segue_training.guide import guide
 from segue_training.pack import random_stages, trained_stages, write_pack
 from segue_training.presets import PRESETS
 from segue_training.runtime import Pack
@@ -105,3 +106,21 @@ def test_what_falls_silent_goes_back_to_its_prompt(tiny, monkeypatch):
     assert 60 <= same < 110
     # Both streams stay side by side.
     assert 0 <= 2 * len(lost.semantic) - len(lost.codes) < 16
+
+
+def test_a_pack_can_be_guided_after_its_training(tiny, tmp_path):
+    """Taken away and given back, guidance leaves the pack as it was; without it, other music comes of the same weights."""
+    guide(tiny, "coarse", 1.0, "0.1.1", None, tmp_path / "plain")
+    guide(tmp_path / "plain", "coarse", 1.5, "0.1.0", [1.1, 1.1, 0.6], tmp_path / "again")
+    plain = manifest.read(tmp_path / "plain")
+    assert "guidance" not in plain["stage"][1] and plain["version"] == "0.1.1"
+    before, after = (read_weights(folder / "stage_coarse.onnx") for folder in (tiny, tmp_path / "again"))
+    for name, weight in before.items():
+        np.testing.assert_allclose(after[name], weight, rtol=1e-3, atol=1e-3 * float(weight.abs().max()), err_msg=name)
+    made = [
+        pack.continue_prompt(prompt(pack), 1.0, pack.dials(), seed=3)
+        for pack in map(Pack, (tiny, tmp_path / "plain", tmp_path / "again"))
+    ]
+    np.testing.assert_array_equal(made[0].semantic, made[1].semantic)
+    assert (made[0].codes != made[1].codes).any()
+    np.testing.assert_array_equal(made[0].codes[:, :2], made[2].codes[:, :2])

@@ -168,7 +168,8 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
                 "0 to 10, of an autoregressive stage with a condition",
             )?;
             // Keys and values; each factor is at most 65536, so that this cannot overflow.
-            let cache = 2 * s.rows() as u64 * s.layers as u64 * s.heads as u64 * s.context as u64 * s.head_dim as u64 * 4;
+            let cache =
+                2 * s.rows() as u64 * s.layers as u64 * s.heads as u64 * s.context as u64 * s.head_dim as u64 * 4;
             expect(
                 cache <= super::MAX_FILE_BYTES,
                 format!("stage {id}: a cache of {cache} bytes"),

@@ -24,6 +24,9 @@ pub struct Manifest {
     /// What it was trained on.
     #[serde(default)]
     pub training_data: Vec<String>,
+    /// Hashes of packs whose tokens mean the same: earlier versions with the same tokenizers. Their takes play with this one.
+    #[serde(default)]
+    pub same_tokens: Vec<String>,
     /// Audio at the codec.
     pub audio: Audio,
     /// Acoustic tokens.

@@ -120,7 +120,7 @@ impl Source for ModelSource {
         Some((models.summary(), error))
     }
     fn made(&self, take: &Take) -> bool {
-        self.models.as_ref().is_some_and(|m| m.provenance_pack().1 == take.provenance.pack_hash)
+        self.models.as_ref().is_some_and(|m| m.understands(&take.provenance.pack_hash))
     }
     fn begin(&mut self, prompt: &Prompt, seed: u64) -> Result<Box<dyn Music>> {
         Ok(Box::new(match prompt {

@@ -1,0 +1,112 @@
+"""A pack again, one of its stages guided by its condition: the weights as they shipped, another graph around them.
+
+python -m segue_training.guide --pack PACK --stage coarse --guidance 2 --version 0.1.2 [--temperatures 1 0.8 0.6] --out OUT
+
+Guidance is no matter of training (`stages.AutoregressiveConfig.guidance`), so a pack whose training is over can be given it.
+"""
+
+import argparse
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from . import manifest
+from .from_pack import Weights, read_stage, read_weights
+from .quantize import ship_stage
+from .stage_graph import export
+from .stages import AutoregressiveConfig, build
+from .transformer import TransformerShape
+
+
+def config_of(described: dict[str, Any], stage: dict[str, Any], weights: Weights, guidance: float) -> AutoregressiveConfig:
+    """What a shipped autoregressive stage was built with: the manifest's section, and the sizes of its weights. Heads of a
+    depth transformer are as wide as the others."""
+
+    def shape(name: str, layers: int, shared: bool) -> TransformerShape:
+        width, columns = weights[f"{name}.0.qkv"].shape
+        head_dim = stage["head_dim"]
+        kv_heads = stage["heads"] if shared else columns // head_dim // 3
+        heads = columns // head_dim - 2 * kv_heads
+        expansion = weights[f"{name}.0.up"].shape[1] // width
+        return TransformerShape(width, layers, heads, head_dim, expansion, shared=heads // kv_heads)
+
+    depth = sum(name.startswith("depth.") and name.endswith(".qkv") for name in weights)
+    condition = described[stage["condition"]["stream"]] if "condition" in stage else {}
+    return AutoregressiveConfig(
+        stage["codebooks"],
+        stage["cardinality"],
+        stage["context"],
+        stage["candidates"],
+        shape("temporal", stage["layers"], shared=True),
+        shape("depth", depth, shared=False) if depth else None,
+        condition.get("cardinality", 0),
+        tuple(stage["condition"]["offsets"]) if condition else (),
+        condition.get("codebooks", 1),
+        guidance,
+    )
+
+
+def guide(
+    pack: Path, name: str, guidance: float, version: str, temperatures: list[float] | None, out: Path, same: tuple[str, ...] = ()
+) -> None:
+    """Writes the pack anew to `out`, which is replaced. `same`: hashes of yet older packs with the same tokenizers."""
+    described = manifest.read(pack)
+    stage = next(stage for stage in described["stage"] if stage["id"] == name)
+    weights = read_weights(pack / stage["graph"])
+    config = config_of(described, stage, weights, guidance)
+    model = build(config).eval()
+    read_stage(model, weights)
+    if out.exists():
+        shutil.rmtree(out)
+    shutil.copytree(pack, out)
+    onnx.save(ship_stage(export(model)), out / stage["graph"])
+    stage.pop("guidance", None)
+    if config.guided:
+        # Where `manifest.stage_section` puts it.
+        place = list(stage).index("head_dim") + 1
+        items = list(stage.items())
+        stage.clear()
+        stage.update([*items[:place], ("guidance", guidance), *items[place:]])
+    for section, temperature in zip(described["stage"], temperatures or []):
+        section["temperature"] = temperature
+    old, described["version"] = described["version"], version
+    # Takes of the old pack play with the new one: its tokens mean the same.
+    known = [*same, *described.pop("same_tokens", []), hashlib.sha256((pack / manifest.MANIFEST).read_bytes()).hexdigest()]
+    described = {"format": described.pop("format"), "same_tokens": known} | described
+    text = (out / manifest.MODEL_CARD).read_text(encoding="utf-8")
+    title, rest = text.replace(f"({described['name']} {old})", f"({described['name']} {version})").split("\n", 1)
+    note = f"{version} holds the weights of {old}; its {name} stage is guided by its condition ({guidance:g})."
+    (out / manifest.MODEL_CARD).write_text(f"{title}\n\n{note}\n{rest}", encoding="utf-8")
+    described["file"] = [manifest.file_section(out / file["name"]) for file in described["file"]]
+    (out / manifest.MANIFEST).write_text(manifest.to_toml(described), encoding="utf-8")
+    if found := manifest.problems(out):
+        raise RuntimeError(f"the pack just written is broken: {found}")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--stage", default="coarse")
+    parser.add_argument("--guidance", type=float, required=True)
+    parser.add_argument("--version", required=True, help="of the pack that is written")
+    parser.add_argument("--temperatures", type=float, nargs="+", help="of its stages, if not the old ones")
+    parser.add_argument("--same-tokens", nargs="*", default=[], help="hashes of older manifests with the same tokenizers")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    guide(
+        arguments.pack,
+        arguments.stage,
+        arguments.guidance,
+        arguments.version,
+        arguments.temperatures,
+        arguments.out,
+        tuple(arguments.same_tokens),
+    )
+
+
+if __name__ == "__main__":
+    main()
