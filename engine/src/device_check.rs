@@ -22,18 +22,18 @@ const FRAMES: usize = 4;
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Remembered(BTreeMap<String, BTreeMap<String, f64>>);
 
-/// Leaves on the CPU what does not agree with it. Each graph comes with how many rows its caches hold for a continuation; `key` names pack, device and runtime; `memory` is the file where results are
+/// Leaves on the CPU what does not agree with it. `key` names pack, device and runtime; `memory` is the file where results are
 /// kept (without one, or where it cannot be written, it is measured every time).
 ///
 /// # Errors
 /// A graph that fails on the CPU, too.
-pub(crate) fn check(graphs: &[(&Arc<Graph>, usize)], key: &str, memory: Option<&Path>) -> Result<()> {
+pub(crate) fn check(graphs: &[&Arc<Graph>], key: &str, memory: Option<&Path>) -> Result<()> {
     let text = memory.and_then(|path| std::fs::read_to_string(path).ok());
     let mut remembered: Remembered = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     if !remembered.0.contains_key(key) {
         let mut apart = BTreeMap::new();
-        for (graph, rows) in graphs {
-            let db = against_cpu(graph, *rows)?;
+        for graph in graphs {
+            let db = against_cpu(graph)?;
             if db < LEAST_DB {
                 apart.insert(graph.name().to_owned(), db);
             }
@@ -45,7 +45,7 @@ pub(crate) fn check(graphs: &[(&Arc<Graph>, usize)], key: &str, memory: Option<&
         }
     }
     for (name, db) in remembered.0.get(key).into_iter().flatten() {
-        if let Some((graph, _)) = graphs.iter().find(|(graph, _)| graph.name() == name) {
+        if let Some(graph) = graphs.iter().find(|graph| graph.name() == name) {
             graph.leave_device(format!(
                 "{name} is {db:.0} dB from what the CPU computes, and {LEAST_DB} are asked for"
             ))?;
@@ -56,17 +56,17 @@ pub(crate) fn check(graphs: &[(&Arc<Graph>, usize)], key: &str, memory: Option<&
 
 /// Signal to error in dB of the worst output of one run, the CPU's being the signal. One that fails on its device agrees with
 /// nothing.
-fn against_cpu(graph: &Graph, rows: usize) -> Result<f64> {
-    let wanted = run(graph, rows, &mut graph.open_on(Device::Cpu)?).map_err(|e| graph.failed(e))?;
-    let Ok(found) = graph.on_device(|session| run(graph, rows, session)) else { return Ok(-MOST_DB) };
+fn against_cpu(graph: &Graph) -> Result<f64> {
+    let wanted = run(graph, &mut graph.open_on(Device::Cpu)?).map_err(|e| graph.failed(e))?;
+    let Ok(found) = graph.on_device(|session| run(graph, session)) else { return Ok(-MOST_DB) };
     Ok(wanted.iter().zip(&found).map(|(wanted, found)| snr(wanted, found)).fold(MOST_DB, f64::min))
 }
 
 /// Every output of floats, after the same inputs every time.
-fn run(graph: &Graph, rows: usize, session: &mut Session) -> ort::Result<Vec<Vec<f32>>> {
+fn run(graph: &Graph, session: &mut Session) -> ort::Result<Vec<Vec<f32>>> {
     let mut inputs: Vec<(String, SessionInputValue<'_>)> = Vec::new();
     for (name, ty, shape) in graph.inputs() {
-        inputs.push((name.clone(), value(name, rows, *ty, shape)?.into()));
+        inputs.push((name.clone(), value(name, *ty, shape)?.into()));
     }
     let outputs = session.run(inputs)?;
     let mut found = Vec::new();
@@ -79,10 +79,9 @@ fn run(graph: &Graph, rows: usize, session: &mut Session) -> ort::Result<Vec<Vec
 }
 
 /// An input that every graph of the format takes: docs/pack.md.
-fn value(name: &str, rows: usize, ty: TensorElementType, shape: &[i64]) -> ort::Result<DynValue> {
+fn value(name: &str, ty: TensorElementType, shape: &[i64]) -> ort::Result<DynValue> {
     let free = |(place, size): (usize, &i64)| match usize::try_from(*size) {
         Ok(size) => size,
-        Err(_) if place == 0 && name.starts_with("past_") => rows,
         Err(_) if place == 0 => 1,
         Err(_) => FRAMES,
     };
@@ -130,8 +129,7 @@ mod tests {
     use crate::runtime::{self, How};
     use std::path::PathBuf;
 
-    /// Each with the rows of its caches.
-    fn graphs(folder: &str) -> Vec<(Arc<Graph>, usize)> {
+    fn graphs(folder: &str) -> Vec<Arc<Graph>> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let library = root.join("target/runtime/cpu").join(crate::platform::RUNTIME_LIBRARY);
         let chosen: Option<PathBuf> = std::env::var_os("SEGUE_RUNTIME").is_none().then_some(library);
@@ -139,9 +137,7 @@ mod tests {
         let pack = Pack::open(&root.join("assets").join(folder)).unwrap();
         let how = How { device: Device::Cpu, threads: 1, profile: None };
         let names = pack.manifest.files.iter().map(|f| f.name.clone()).filter(|name| name.ends_with(".onnx"));
-        let stages = &pack.manifest.stages;
-        let rows = |name: &str| stages.iter().find(|stage| stage.graph == name).map_or(1, |stage| stage.rows());
-        names.map(|name| (Arc::new(Graph::load(&pack, &name, &how).unwrap()), rows(&name))).collect()
+        names.map(|name| Arc::new(Graph::load(&pack, &name, &how).unwrap())).collect()
     }
 
     #[test]
@@ -149,8 +145,8 @@ mod tests {
         for folder in ["test/tiny-pack", "packs/first"] {
             let graphs = graphs(folder);
             assert_eq!(graphs.len(), 6);
-            for (graph, rows) in &graphs {
-                let db = against_cpu(graph, *rows).unwrap();
+            for graph in &graphs {
+                let db = against_cpu(graph).unwrap();
                 assert!(db > 100.0, "{} of {folder}: {db} dB", graph.name());
             }
         }
@@ -161,9 +157,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sub/devices.json");
         let graphs = graphs("test/tiny-pack");
-        let all: Vec<_> = graphs.iter().map(|(graph, rows)| (graph, *rows)).collect();
+        let all: Vec<&Arc<Graph>> = graphs.iter().collect();
         check(&all, "pack cuda runtime", Some(&file)).unwrap();
-        assert!(graphs.iter().all(|(graph, _)| graph.moved().is_none()));
+        assert!(graphs.iter().all(|graph| graph.moved().is_none()));
         let text = std::fs::read_to_string(&file).unwrap();
         let mut remembered: Remembered = serde_json::from_str(&text).unwrap();
         let apart = remembered.0.get_mut("pack cuda runtime").unwrap();
@@ -172,7 +168,7 @@ mod tests {
         apart.extend([("stage_fine.onnx".into(), 12.0), ("stage_coarse.onnx".into(), snr(&[0.0], &[0.5]))]);
         std::fs::write(&file, serde_json::to_string(&remembered).unwrap()).unwrap();
         check(&all, "pack cuda runtime", Some(&file)).unwrap();
-        let moved: Vec<_> = graphs.iter().filter_map(|(graph, _)| graph.moved()).collect();
+        let moved: Vec<_> = graphs.iter().filter_map(|graph| graph.moved()).collect();
         assert!(moved.len() == 2 && moved.iter().any(|why| why.contains("stage_fine.onnx is 12 dB")), "{moved:?}");
     }
 

@@ -90,7 +90,7 @@ impl Models {
             let bytes = std::fs::metadata(&runtime).map_or(0, |file| file.len());
             let key = format!("{} {} {} {bytes}", models.pack.hash, request.device, runtime.display());
             let memory = platform::user_data_folder().map(|folder| folder.join("devices.json"));
-            device_check::check(&models.graphs_and_rows(), &key, memory.as_deref())?;
+            device_check::check(&models.graphs().collect::<Vec<_>>(), &key, memory.as_deref())?;
         }
         shared.push((key, Arc::downgrade(&models)));
         Ok(models)
@@ -141,13 +141,6 @@ impl Models {
 
     fn graphs(&self) -> impl Iterator<Item = &Arc<Graph>> {
         [&self.encoder, &self.decoder].into_iter().chain(&self.semantic).chain(&self.stages)
-    }
-
-    /// Every graph, and how many rows its caches hold for a continuation.
-    fn graphs_and_rows(&self) -> Vec<(&Arc<Graph>, usize)> {
-        let rows = self.manifest().stages.iter().map(|stage| stage.rows());
-        let others = self.graphs().filter(|graph| !self.stages.iter().any(|stage| Arc::ptr_eq(stage, graph)));
-        others.map(|graph| (graph, 1)).chain(self.stages.iter().zip(rows)).collect()
     }
 
     /// Where it runs: a device, or `cpu` once a graph had to leave it.

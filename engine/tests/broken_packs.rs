@@ -165,7 +165,7 @@ fn numbers_that_are_not_the_graph_s_are_refused() {
         ("semantic.analysis.0.bins", 480, "semantic_tokenizer.onnx"),
         ("stage.0.context", 127, "stage_semantic.onnx"),
         ("stage.0.layers", 2, "stage_semantic.onnx"),
-        ("stage.1.heads", 2, "stage_coarse.onnx"),
+        ("stage.1.heads", 1, "stage_coarse.onnx"),
         ("stage.1.head_dim", 64, "stage_coarse.onnx"),
         ("stage.1.candidates", 8, "stage_coarse.onnx"),
         ("stage.2.candidates", 8, "stage_fine.onnx"),

@@ -14,24 +14,26 @@ from typing import Any
 import onnx
 
 from . import manifest
-from .from_pack import Weights, read_stage, read_weights
+from .from_pack import read_stage, read_weights
 from .quantize import ship_stage
 from .stage_graph import export
 from .stages import AutoregressiveConfig, build
 from .transformer import TransformerShape
 
 
-def config_of(described: dict[str, Any], stage: dict[str, Any], weights: Weights, guidance: float) -> AutoregressiveConfig:
-    """What a shipped autoregressive stage was built with: the manifest's section, and the sizes of its weights. Heads of a
-    depth transformer are as wide as the others."""
+def config_of(described: dict[str, Any], stage: dict[str, Any], graph: Path, guidance: float) -> AutoregressiveConfig:
+    """What a shipped autoregressive stage was built with: the manifest's section, the sizes of its weights, and how many heads
+    ask how many keys. Heads of a depth transformer are as wide as the others and share none."""
+    weights = read_weights(graph)
+    attention = next(node for node in onnx.load(graph).graph.node if node.op_type == "GroupQueryAttention")
+    found = {attribute.name: attribute.i for attribute in attention.attribute}
 
-    def shape(name: str, layers: int, shared: bool) -> TransformerShape:
+    def shape(name: str, layers: int, shared: int) -> TransformerShape:
         width, columns = weights[f"{name}.0.qkv"].shape
-        head_dim = stage["head_dim"]
-        kv_heads = stage["heads"] if shared else columns // head_dim // 3
-        heads = columns // head_dim - 2 * kv_heads
+        # Of `shared` parts questions there is one of keys and one of values.
+        kv_heads = columns // stage["head_dim"] // (shared + 2)
         expansion = weights[f"{name}.0.up"].shape[1] // width
-        return TransformerShape(width, layers, heads, head_dim, expansion, shared=heads // kv_heads)
+        return TransformerShape(width, layers, shared * kv_heads, stage["head_dim"], expansion, shared=shared)
 
     depth = sum(name.startswith("depth.") and name.endswith(".qkv") for name in weights)
     condition = described[stage["condition"]["stream"]] if "condition" in stage else {}
@@ -40,8 +42,8 @@ def config_of(described: dict[str, Any], stage: dict[str, Any], weights: Weights
         stage["cardinality"],
         stage["context"],
         stage["candidates"],
-        shape("temporal", stage["layers"], shared=True),
-        shape("depth", depth, shared=False) if depth else None,
+        shape("temporal", stage["layers"], found["num_heads"] // found["kv_num_heads"]),
+        shape("depth", depth, 1) if depth else None,
         condition.get("cardinality", 0),
         tuple(stage["condition"]["offsets"]) if condition else (),
         condition.get("codebooks", 1),
@@ -55,21 +57,14 @@ def guide(
     """Writes the pack anew to `out`, which is replaced. `same`: hashes of yet older packs with the same tokenizers."""
     described = manifest.read(pack)
     stage = next(stage for stage in described["stage"] if stage["id"] == name)
-    weights = read_weights(pack / stage["graph"])
-    config = config_of(described, stage, weights, guidance)
+    config = config_of(described, stage, pack / stage["graph"], guidance)
     model = build(config).eval()
-    read_stage(model, weights)
+    read_stage(model, read_weights(pack / stage["graph"]))
     if out.exists():
         shutil.rmtree(out)
     shutil.copytree(pack, out)
     onnx.save(ship_stage(export(model)), out / stage["graph"])
-    stage.pop("guidance", None)
-    if config.guided:
-        # Where `manifest.stage_section` puts it.
-        place = list(stage).index("head_dim") + 1
-        items = list(stage.items())
-        stage.clear()
-        stage.update([*items[:place], ("guidance", guidance), *items[place:]])
+    stage["heads"] = config.cached_heads
     for section, temperature in zip(described["stage"], temperatures or []):
         section["temperature"] = temperature
     old, described["version"] = described["version"], version

@@ -38,11 +38,9 @@ def stage_section(stage: StagePreset, graph: str) -> dict[str, Any]:
         section |= {
             "context": config.context,
             "layers": config.temporal.layers,
-            "heads": config.temporal.kv_heads,
+            "heads": config.cached_heads if kind == "autoregressive" else config.temporal.kv_heads,
             "head_dim": config.temporal.head_dim,
         }
-        if kind == "autoregressive" and config.guided:
-            section["guidance"] = config.guidance
     return section | {"candidates": config.candidates, "temperature": stage.temperature, "top_p": stage.top_p}
 
 

@@ -135,8 +135,7 @@ class Autoregressive:
         self._session, self.described = session, described
         self.total = 0
         self._binding = session.io_binding()
-        rows = 2 if "guidance" in described else 1
-        shape = (rows, described["heads"], described["context"], described["head_dim"])
+        shape = (1, described["heads"], described["context"], described["head_dim"])
         self._kept = []
         for layer in range(described["layers"]):
             for kind in ("key", "value"):

@@ -1,12 +1,13 @@
 """Stage models → ONNX graphs with caches, states and sampling inside: the tensors of docs/pack.md."""
 
+import numpy as np
 import onnx
 import torch
 
 from .graph import FLOAT, INT32, INT64, MICROSOFT, Graph
 from .sampling import HIDDEN, SMALLEST_TOP_P
 from .stages import AutoregressiveConfig, AutoregressiveStage, BookEmbedding, ParallelStage, Stage
-from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer
+from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer, TransformerShape
 
 
 def export(stage: Stage, expose_logits: bool = False) -> onnx.ModelProto:
@@ -164,19 +165,32 @@ def _guided(g: Graph, config: AutoregressiveConfig, logits: str) -> str:
     return g.op("Add", untold, g.op("Mul", g.op("Sub", told, untold), g.scalar(config.guidance)))
 
 
+def _beside(g: Graph, qkv: str, shape: TransformerShape) -> str:
+    """Questions, keys and values [2N, S, ·] → [N, S, 2 ·]: those of the second half behind those of the first, each kind."""
+    sizes = np.array([shape.heads, shape.kv_heads, shape.kv_heads]) * shape.head_dim
+    name = g.weight("int_" + "_".join(map(str, sizes)), sizes.astype(np.int64))
+    halves = g.ops("Split", qkv, out=2, axis=0, num_outputs=2)
+    told, untold = (g.ops("Split", half, name, out=3, axis=-1) for half in halves)
+    return g.op("Concat", *(part for pair in zip(told, untold, strict=True) for part in pair), axis=-1)
+
+
 def temporal(g: Graph, model: Transformer, x: str, twice: bool = False) -> str:
-    """[N, S, width] → normed [N, S, width], reading and extending the shared cache in place; [2N, …] if `twice`."""
+    """[N, S, width] → normed [N, S, width], reading and extending the shared cache in place; if `twice`,
+    x is [2N, S, width], and what the second half attends with are more heads: a kernel may take only one row of several
+    positions at a time."""
     shape = model.shape
     g.input("total", INT32, [])
-    lengths = g.input("seqlens_k", INT32, ["N"])
-    lengths = _both(g, lengths) if twice else lengths
+    g.input("seqlens_k", INT32, ["N"])
     cos, sin = g.weight("cos", model.cos), g.weight("sin", model.sin)
-    cache = ["R" if twice else "N", shape.kv_heads, model.context, shape.head_dim]
+    times = 2 if twice else 1
+    cache = ["N", times * shape.kv_heads, model.context, shape.head_dim]
     gains = _gains(g, "temporal", model)
     normed, residual = _norm(g, x, gains[0]), x
     for index, block in enumerate(model.blocks):
         name = f"temporal.{index}"
         qkv = linear(g, normed, f"{name}.qkv", block.qkv.weight)
+        if twice:
+            qkv = _beside(g, qkv, shape)
         past = [g.input(f"past_{kind}_{index}", FLOAT, cache) for kind in ("key", "value")]
         present = [f"present_{kind}_{index}" for kind in ("key", "value")]
         mixed = g.ops(
@@ -185,16 +199,18 @@ def temporal(g: Graph, model: Transformer, x: str, twice: bool = False) -> str:
             "",
             "",
             *past,
-            lengths,
+            "seqlens_k",
             "total",
             cos,
             sin,
             domain=MICROSOFT,
             out=[f"{name}.mixed", *present],
-            num_heads=shape.heads,
-            kv_num_heads=shape.kv_heads,
+            num_heads=times * shape.heads,
+            kv_num_heads=times * shape.kv_heads,
             do_rotary=1,
         )
+        if twice:
+            mixed = [g.op("Concat", *g.ops("Split", mixed[0], out=2, axis=-1, num_outputs=2), axis=0)]
         for tensor in present:
             g.output(tensor, FLOAT, cache)
         normed, residual = _rest_of_block(g, name, block, mixed[0], residual, gains[2 * index + 1 : 2 * index + 3])

@@ -44,6 +44,11 @@ class AutoregressiveConfig:
         """Whether a graph has to think everything twice."""
         return self.guidance != 1.0 and self.window > 0
 
+    @property
+    def cached_heads(self) -> int:
+        """Heads of keys and values in the graph's caches."""
+        return self.temporal.kv_heads * (2 if self.guided else 1)
+
 
 @dataclass(frozen=True)
 class ParallelConfig:

@@ -47,14 +47,10 @@ class Cached:
 
     def __init__(self, model, config):
         self.session, self.config, self.total = session(model), config, 0
-        shape = (2 if config.guided else 1, config.temporal.kv_heads, config.context, config.temporal.head_dim)
+        shape = (1, config.cached_heads, config.context, config.temporal.head_dim)
         self.cache = {i.name: np.zeros(shape, np.float32) for i in self.session.get_inputs() if "past" in i.name}
 
     def run(self, codes, cond, noise=None, inv_temperature=1.0, top_p=1.0):
-        if self.config.guided and self.total > 0 and codes.shape[1] > 1:
-            # Two rows of a cache are extended by one position at a time (docs/pack.md).
-            self.run(codes[:, :-1], cond[:, :-1], noise, inv_temperature, top_p)
-            codes, cond = codes[:, -1:], cond[:, -1:]
         self.total += codes.shape[1]
         if noise is None:
             noise = torch.zeros(1, self.config.codebooks, self.config.candidates)

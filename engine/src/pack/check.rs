@@ -160,16 +160,8 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
                 ),
                 "sizes of its cache",
             )?;
-            expect(
-                s.guidance.is_none_or(|g| {
-                    s.kind == StageKind::Autoregressive && s.condition.is_some() && (0.0..=10.0).contains(&g)
-                }),
-                format!("stage {id}: guidance = {:?}", s.guidance),
-                "0 to 10, of an autoregressive stage with a condition",
-            )?;
             // Keys and values; each factor is at most 65536, so that this cannot overflow.
-            let cache =
-                2 * s.rows() as u64 * s.layers as u64 * s.heads as u64 * s.context as u64 * s.head_dim as u64 * 4;
+            let cache = 2 * s.layers as u64 * s.heads as u64 * s.context as u64 * s.head_dim as u64 * 4;
             expect(
                 cache <= super::MAX_FILE_BYTES,
                 format!("stage {id}: a cache of {cache} bytes"),

@@ -223,24 +223,12 @@ pub struct Stage {
     /// Width of a head (the same).
     #[serde(default)]
     pub head_dim: usize,
-    /// How far the graph takes its logits from those without the condition to those with it (autoregressive); if so, its
-    /// caches hold two rows for each continuation.
-    #[serde(default)]
-    pub guidance: Option<f32>,
     /// Most likely tokens that are sampled from (top-k).
     pub candidates: usize,
     /// Default temperature.
     pub temperature: f32,
     /// Default nucleus.
     pub top_p: f32,
-}
-
-impl Stage {
-    /// Rows that a cache holds for each continuation.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        if self.guidance.is_some() { 2 } else { 1 }
-    }
 }
 
 /// `[[file]]`

@@ -25,7 +25,7 @@ pub(super) fn check(spec: &Spec, graph: &Graph, columns: usize, window: Option<u
     graph.expect_input("top_p", Float32, &[])?;
     graph.expect_output("sampled", Int64, &[Some(1), c])?;
     graph.expect_output("log_prob", Float32, &[Some(1), c])?;
-    let cache = [Some(spec.rows()), Some(spec.heads), Some(spec.context), Some(spec.head_dim)];
+    let cache = [Some(1), Some(spec.heads), Some(spec.context), Some(spec.head_dim)];
     for layer in 0..spec.layers {
         for kind in ["key", "value"] {
             graph.expect_input(&format!("past_{kind}_{layer}"), Float32, &cache)?;
@@ -52,8 +52,6 @@ pub(super) struct Cached {
     columns: usize,
     window: Option<usize>,
     lanes: usize,
-    /// Rows of the cache for each lane; those of all lanes with the condition come before those without.
-    rows: usize,
     /// Positions in the cache, the same in every lane.
     filled: usize,
     /// Positions that are not what the memory held before.
@@ -88,7 +86,7 @@ impl Cached {
     ) -> Result<Self> {
         let mut tensors = Tensors::new(spec, columns, window, lanes).map_err(|e| graph.failed(e))?;
         let (binding, moved) = graph.with_session(|session, moved| Ok((tensors.bind(session)?, moved)))?;
-        Ok(Self { graph, binding, moved, tensors, columns, window, lanes, rows: spec.rows(), filled: 0, cleared: 0 })
+        Ok(Self { graph, binding, moved, tensors, columns, window, lanes, filled: 0, cleared: 0 })
     }
 
     /// Takes over another's cache, of one lane, into every lane.
@@ -98,10 +96,8 @@ impl Cached {
             let (shape, from) = from.extract_tensor();
             let [_, _, context, head_dim] = shape[..] else { continue };
             let (head, filled) = ((context * head_dim) as usize, one.filled * head_dim as usize);
-            let row = from.len() / one.rows;
-            for (number, to) in cache.extract_tensor_mut().1.chunks_exact_mut(row).enumerate() {
-                let from = from[number / self.lanes * row..].chunks_exact(head);
-                for (to, from) in to.chunks_exact_mut(head).zip(from) {
+            for lane in cache.extract_tensor_mut().1.chunks_exact_mut(from.len()) {
+                for (to, from) in lane.chunks_exact_mut(head).zip(from.chunks_exact(head)) {
                     to[..filled].copy_from_slice(&from[..filled]);
                 }
             }
@@ -149,20 +145,6 @@ impl Cached {
     /// [`Self::sampled`].
     pub(super) fn run(&mut self, codes: &[i64], cond: &[i64]) -> Result<()> {
         let positions = codes.len() / self.columns / self.lanes;
-        if self.rows > 1 && self.filled > 0 && positions > 1 {
-            // ONNX Runtime's attention goes on from a cache of several rows by one position at a time.
-            for position in 0..positions {
-                let at = |values: &[i64]| -> Vec<i64> {
-                    let lane = values.len() / self.lanes;
-                    let size = lane / positions;
-                    let of = |lane: &[i64]| lane[position * size..(position + 1) * size].to_vec();
-                    values.chunks_exact(lane.max(1)).flat_map(of).collect()
-                };
-                let (codes, cond) = (at(codes), at(cond));
-                self.run(&codes, &cond)?;
-            }
-            return Ok(());
-        }
         let total = self.filled + positions;
         self.make_room(total);
         write(&mut self.tensors.total, &[total as i32]);
@@ -226,7 +208,7 @@ impl Tensors {
     fn new(spec: &Spec, columns: usize, window: Option<usize>, lanes: usize) -> ort::Result<Self> {
         let allocator = Allocator::default();
         let scalar: [usize; 0] = [];
-        let cache = [lanes * spec.rows(), spec.heads, spec.context, spec.head_dim];
+        let cache = [lanes, spec.heads, spec.context, spec.head_dim];
         Ok(Self {
             codes: Tensor::new(&allocator, [lanes, 1, columns])?,
             cond: window.map(|window| Tensor::<i64>::new(&allocator, [lanes, 1, window])).transpose()?,
