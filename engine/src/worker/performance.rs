@@ -220,10 +220,13 @@ impl Performance {
         self.spectrum.push(&chunk);
         let chunk = self.resampler.push(&chunk)?;
         let took = clock.elapsed();
-        self.busy += took;
         self.steps += 1;
         let before = self.audio.len();
         interleave(&chunk, &mut self.audio);
+        // What the decoder's windows hold back at first says nothing of how fast it will go on, and would have it wait for more.
+        if !self.audio.is_empty() {
+            self.busy += took;
+        }
         if self.audio.len() == before {
             self.empty_steps += 1;
             if self.empty_steps > MAX_EMPTY_STEPS {
