@@ -73,11 +73,12 @@ def without_lead(audio: np.ndarray, rate: float) -> np.ndarray:
 
 
 def soundfont_notes(path: Path, sample_rate: int, program: int = 0) -> list[tuple[Region, np.ndarray]]:
-    """Single notes of a SoundFont's piano (`program` 0: grand, 1: bright), played dry by `fluidsynth` (a Debian package): every key at
-    each of `SOUNDFONT_VELOCITIES`, as regions with their stereo audio."""
+    """Single notes of a SoundFont's piano (`program` 0: grand, 1: bright), played dry by `fluidsynth` (a Debian package):
+    every key at each of `SOUNDFONT_VELOCITIES`, as regions with their stereo audio."""
     wanted = [(key, velocity) for velocity in SOUNDFONT_VELOCITIES for key in range(LOWEST_KEY, HIGHEST_KEY + 1)]
     midi = mido.MidiFile(ticks_per_beat=1000)
-    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000), mido.Message("program_change", program=program)])
+    chosen = mido.Message("program_change", program=program)
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000), chosen])
     for key, velocity in wanted:
         track.append(mido.Message("note_on", note=key, velocity=velocity))
         track.append(mido.Message("note_off", note=key, time=int(SOUNDFONT_SECONDS * 1000)))
