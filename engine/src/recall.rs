@@ -8,8 +8,8 @@ use crate::stages::Streams;
 use crate::take::Tokens;
 use std::ops::Range;
 
-/// So far below the prompt's level nothing is played any more. Of 16 s of training music 3 in a hundred are so soft for
-/// so long, most of them at the end of a piece.
+/// So far below the prompt's level nothing is played any more: of places of the training music, 4 s and what follows them for 16,
+/// 3 in a hundred are so soft for so long.
 const LULL_DB: f32 = -25.0;
 const LULL_SECONDS: f32 = 1.2;
 /// The level is looked at by parts of a second of this length.
@@ -38,6 +38,7 @@ impl Lull {
         self.least *= 10.0_f32.powf((db - LULL_DB) / 20.0);
     }
 
+    /// What comes next.
     pub(crate) fn hear(&mut self, audio: &Signals, range: Range<usize>) {
         self.waiting.mid.extend_from_slice(&audio.mid[range.clone()]);
         self.waiting.side.extend_from_slice(audio.side.get(range).unwrap_or(&[]));
@@ -53,6 +54,7 @@ impl Lull {
         self.waiting.side.drain(..side);
     }
 
+    /// Whether it has to end.
     pub(crate) fn is_long(&self) -> bool {
         self.quiet as f32 * LOOK_SECONDS >= LULL_SECONDS
     }

@@ -24,7 +24,7 @@ impl Default for Sampling {
 
 impl Sampling {
     /// Where the knobs stand at first. AudioLM's 0.6, 0.8, 0.6 are those of a model a hundred times larger: with ours,
-    /// anything colder holds notes for ever (the `survey` in `engine/tests/music.rs` is the sweep).
+    /// colder ideas fade (`training/RESULTS.md`, "Guidance", is the sweep).
     pub const DEFAULT: Self = Self { temperatures: [1.0, 0.8, 0.6], top_p: 0.95 };
 
     /// Refuses what no graph should see.

@@ -7,7 +7,7 @@ use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
 use segue_engine::models::{LoadRequest, Models};
 use segue_engine::prompt::{OpenPrompt, Phase};
-use segue_engine::take::TakeId;
+use segue_engine::take::{Take, TakeId};
 use segue_engine::take_decoder::TakeDecoder;
 use std::sync::Arc;
 
@@ -17,6 +17,18 @@ fn tokens(models: &Arc<Models>, seed: u64, sampling: &Sampling) -> Vec<(String, 
     let mut continuation = Continuation::prefill(Arc::clone(models), &chords(24_000, 2.0), seed).unwrap();
     play_on(&mut continuation, sampling, 24_000, 1.0);
     continuation.stage_tokens()
+}
+
+/// All of a take's continuation.
+fn decoded(models: &Models, take: &Take) -> [Vec<f32>; 2] {
+    let mut decoder = TakeDecoder::new(models, take).unwrap();
+    let mut audio = [Vec::new(), Vec::new()];
+    while let Some(chunk) = decoder.next_chunk().unwrap() {
+        for (audio, chunk) in audio.iter_mut().zip(chunk) {
+            audio.extend(chunk);
+        }
+    }
+    audio
 }
 
 #[test]
@@ -58,13 +70,7 @@ fn a_take_decodes_to_what_was_played() {
     assert_eq!((take.provenance.seed, take.continuation_samples, take.prompt_samples), (9, played[0].len(), 72_000));
     // As a project keeps it.
     let take = serde_json::from_str(&serde_json::to_string(&take).unwrap()).unwrap();
-    let mut decoder = TakeDecoder::new(&models, &take).unwrap();
-    let mut again = [Vec::new(), Vec::new()];
-    while let Some(chunk) = decoder.next_chunk().unwrap() {
-        for (again, chunk) in again.iter_mut().zip(chunk) {
-            again.extend(chunk);
-        }
-    }
+    let again = decoded(&models, &take);
     assert_alike(&played, &again);
     // The tiny pack is stereo: the two channels are not one and the same. (Balance of mono packs: see signals.rs.)
     let side: Vec<f32> = again[0].iter().zip(&again[1]).map(|(l, r)| l - r).collect();
@@ -93,13 +99,7 @@ fn what_falls_silent_goes_back_to_its_prompt_and_plays_on() {
     let take = lost.take(TakeId(1), "Take 1".into(), &LIVELY);
     assert!((take.semantic.frames() * 2).abs_diff(take.acoustic.frames()) < 16);
     assert_eq!(lost.stage_frames()[1].1, lost_tokens[1].1[0].len());
-    let mut decoder = TakeDecoder::new(&models, &take).unwrap();
-    let mut again = [Vec::new(), Vec::new()];
-    while let Some(chunk) = decoder.next_chunk().unwrap() {
-        for (again, chunk) in again.iter_mut().zip(chunk) {
-            again.extend(chunk);
-        }
-    }
+    let again = decoded(&models, &take);
     assert_alike(&played, &again);
     // However the steps are cut.
     let seeds = [9, 2, 3];
@@ -229,11 +229,7 @@ fn goes_on_from_a_takes_end_without_a_seam_and_without_encoding() {
         assert_eq!(&child.acoustic.ids[..old.len()], old);
         assert_eq!(child.semantic.ids[..100], take.semantic.ids[cut / 960 * take.semantic.codebooks..][..100]);
         // And it decodes to what was played.
-        let mut decoder = TakeDecoder::new(&models, &child).unwrap();
-        let mut again = Vec::new();
-        while let Some([left, _]) = decoder.next_chunk().unwrap() {
-            again.extend(left);
-        }
+        let [again, _] = decoded(&models, &child);
         let error: Vec<f32> = on[0].iter().zip(&again).map(|(a, b)| a - b).collect();
         assert_eq!(again.len(), on[0].len());
         assert!(rms(&error) < rms(&again) * 1e-3);

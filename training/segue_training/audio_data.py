@@ -21,7 +21,7 @@ TONE_KNOTS = 8
 
 def varied(clip: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
     """A clip [n, channels] as another piano might sound: played in the time of `samples` (so at another pitch) and with
-    another tone, a smooth curve of `TONE_DB` at `TONE_KNOTS` frequencies. Three pianos are few: a codec knows by heart where
+    another tone, a smooth curve of `TONE_DB` at `TONE_KNOTS` frequencies. Four pianos are few: a codec knows by heart where
     their partials lie."""
     spectrum = torch.fft.rfft(torch.from_numpy(clip.T.astype(np.float32)))[:, : samples // 2 + 1]
     octaves = np.log2(np.maximum(np.arange(spectrum.shape[1]), 1) / spectrum.shape[1])

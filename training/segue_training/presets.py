@@ -92,7 +92,7 @@ PRESETS = {
         pianos=("salamander", "splendid", "fluid", "bright"),
         semantic_books=2,
         # The later coarse books are so flat (a perplexity of 500) that the best 64 are the softest of what could come: with
-        # no more candidates than that, every continuation fades. All 1024 would take four times as long to sort.
+        # no more candidates than that, every continuation fades. All 1024 take two to four times as long to sort.
         candidates=(64, 256),
         dials=(1.2, 0.4, 0.0, 0.99),
         guidance=2.0,

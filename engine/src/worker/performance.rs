@@ -224,9 +224,8 @@ impl Performance {
         let before = self.audio.len();
         interleave(&chunk, &mut self.audio);
         // What the decoder's windows hold back at first says nothing of how fast it will go on, and would have it wait for more.
-        if !self.audio.is_empty() {
-            self.busy += took;
-        }
+        let took = if self.audio.is_empty() { Duration::ZERO } else { took };
+        self.busy += took;
         if self.audio.len() == before {
             self.empty_steps += 1;
             if self.empty_steps > MAX_EMPTY_STEPS {
@@ -271,7 +270,7 @@ impl Performance {
         self.total.is_none()
     }
 
-    /// Seconds of audio per second of work.
+    /// Seconds of audio per second of work, from the first step on that gave any.
     pub(super) fn speed(&self) -> f64 {
         let busy = self.busy.as_secs_f64();
         if busy > 0.0 { self.frames() as f64 / f64::from(self.sample_rate) / busy } else { 0.0 }
