@@ -4,7 +4,8 @@ python -m segue_training.tokenize --work WORK
 python -m segue_training.tokenize --work WORK --validation
 python -m segue_training.tokenize --work WORK --data DATA --salamander DIR --soundfonts DIR --hours 40 --seed 2
 
-Writes WORK/tokens/train/shard_NNNNN.npz (and `valid/`), and index.json beside them: see `token_data.read_shard`. With
+Writes WORK/tokens/train/shard_NNNNN.npz (and `valid/`), and index.json and codebooks.pt beside them: see
+`token_data.read_shard` and `codebooks`. With
 `--hours`, renderings are made for this alone and not kept: transformers want more hours than the disk has room for.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .codebooks import Codebooks
 from .codec import Codec
 from .dataset import Rendering, load_audio, renderings
 from .render import EXCERPT_SECONDS, Renderer, add_render_arguments
@@ -47,6 +49,11 @@ class Tokeniser:
         """Semantic frames at the end whose look-ahead would reach beyond the audio: they are left out."""
         furthest = max(analysis.look_ahead for analysis in (*self.codec.config.analyses, self.semantic.config.analysis))
         return -(-furthest // self.semantic.config.hop)
+
+    @property
+    def codebooks(self) -> Codebooks:
+        """What the tokens stand for."""
+        return Codebooks(self.semantic.quantizer.codebooks, self.codec.quantizer.codebooks)
 
     @torch.no_grad()
     def tokens(self, audio: torch.Tensor) -> Excerpt:
@@ -155,6 +162,8 @@ def main() -> None:
         renderer = Renderer(arguments.data, arguments.salamander, arguments.soundfonts, arguments.work, arguments.seed)
         source = Source.of_renderer(renderer, arguments.hours)
     out = arguments.work / "tokens" / ("valid" if arguments.validation else "train")
+    out.mkdir(parents=True, exist_ok=True)
+    tokeniser.codebooks.save(out)
     write_shards(tokeniser, source, out, arguments.seed, arguments.process, arguments.processes)
     write_index(out, tokeniser)
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from .checkpoint import Checkpoint, Progress, checkpoint_path, load, save
+from .codebooks import Codebooks, merged, tie
 from .objectives import CLEAN, Corruption, losses
 from .presets import PRESETS
 from .stages import Stage, StageConfig, build
@@ -30,6 +31,8 @@ AVERAGE_DECAY = 0.998
 BOOK_DECAY = 0.65
 """How much less each codebook's loss counts than the one's before it: later books are nearly noise to a small model,
 and are heard less."""
+LONGEST_TURN = 5.0
+"""Minutes: what took longer than this between two steps was no training, the machine slept."""
 CROPS_AT_FIRST, CROPS_AT_LAST = (0.50, 0.35, 0.15), (0.05, 0.35, 0.60)
 """How often a step takes crops of a quarter, a half and all of the context: short ones are cheaper, and nearby notes
 come first anyway."""
@@ -82,26 +85,33 @@ class Trainer:
         path: Path,
         begin_from: Path | None = None,
         same: str | None = None,
+        codebooks: Codebooks | None = None,
     ) -> None:
+        """Goes on from `path` if there is one. `codebooks`: of the tokens, if its tables are to know them."""
         self.stage_id, self.config, self.path = stage_id, config, path
         self.context = getattr(config, "context", 256)
         self.model = build(config)
         if begin_from is not None and not path.exists():
             begin_with(self.model, load(begin_from).averaged, same)
-        self.optimisers = optimisers(self.model)
-        self.averaged = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.progress = Progress(budget_minutes=minutes, parameters=sum(p.numel() for p in self.model.parameters()))
-        if path.exists():
-            self._resume(load(path))
+        found = load(path) if path.exists() else None
+        tied_before = found is not None and any("parametrizations." in name for name in found.resume["model"])
+        if found is not None and not tied_before:
+            self.model.load_state_dict(found.resume["model"])
+        if codebooks is not None:
+            tie(self.model, codebooks)
+        if tied_before:
+            self.model.load_state_dict(found.resume["model"])
+        self.optimisers = optimisers(self.model)
+        self.averaged = {name: value.clone() for name, value in merged(self.model).items()}
+        if found is not None:
+            # What came back from a pack has no optimisers, and those of free tables are no use to tied ones.
+            if tied_before == (codebooks is not None):
+                for optimiser, state in zip(self.optimisers, found.resume["optimisers"] or ()):
+                    optimiser.load_state_dict(state)
+            self.averaged, self.progress = found.averaged, found.progress
             self.progress.budget_minutes = minutes
         self.corruption = Corruption()
-
-    def _resume(self, found: Checkpoint) -> None:
-        self.model.load_state_dict(found.resume["model"])
-        # What came back from a pack has none.
-        for optimiser, state in zip(self.optimisers, found.resume["optimisers"] or ()):
-            optimiser.load_state_dict(state)
-        self.averaged, self.progress = found.averaged, found.progress
 
     def save(self) -> None:
         """Everything, so that a stopped run can go on."""
@@ -143,8 +153,8 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(AVERAGE_DECAY, (1 + self.progress.steps) / (10 + self.progress.steps))
-        averaged = list(self.averaged.values())
-        torch._foreach_lerp_(averaged, list(self.model.state_dict().values()), 1 - decay)
+        now = merged(self.model)
+        torch._foreach_lerp_(list(self.averaged.values()), [now[name] for name in self.averaged], 1 - decay)
 
     @torch.no_grad()
     def validate(self, crops: Crops) -> dict[str, float]:
@@ -168,7 +178,7 @@ def clock(progress: Progress) -> Iterator[None]:
     while progress.minutes < progress.budget_minutes:
         yield
         now = time.monotonic()
-        progress.minutes += (now - last) / 60
+        progress.minutes += min((now - last) / 60, LONGEST_TURN)
         last = now
 
 
@@ -235,7 +245,8 @@ def main() -> None:
     path = checkpoint_path(arguments.work, arguments.stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     config = PRESETS[arguments.preset].stage(arguments.stage).config
-    trainer = Trainer(arguments.stage, config, arguments.minutes, path, arguments.begin_from, arguments.same)
+    codebooks = Codebooks.load(arguments.work / "tokens" / "train")
+    trainer = Trainer(arguments.stage, config, arguments.minutes, path, arguments.begin_from, arguments.same, codebooks)
     train(trainer, arguments.work)
 
 

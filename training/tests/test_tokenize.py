@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from segue_training.codebooks import Codebooks
 from segue_training.codec import Codec
 from segue_training.dataset import Rendering, renderings, write_rendering
 from segue_training.export_tokenizers import TINY_CODEC, TINY_SEMANTIC, lively
@@ -57,6 +58,15 @@ def test_shards(tokeniser: Tokeniser, tmp_path: Path) -> None:
     assert excerpts[0].acoustic.max() < TINY_CODEC.cardinality
     index = json.loads((out / "index.json").read_text())
     assert [entry["id"] for entry in index["shards"]["shard_00000"]] == ["01_000000", "01_000001"]
+
+
+def test_what_tokens_stand_for_is_kept_with_them(tokeniser: Tokeniser, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="run `tokenize`"):
+        Codebooks.load(tmp_path)
+    tokeniser.codebooks.save(tmp_path)
+    found = Codebooks.load(tmp_path)
+    assert torch.equal(found.acoustic, tokeniser.codec.quantizer.codebooks)
+    assert torch.equal(found.semantic, tokeniser.semantic.quantizer.codebooks)
 
 
 class Clicks:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from segue_training import checkpoint, objectives, train_stage
+from segue_training.codebooks import Codebooks, merged, tie
 from segue_training.objectives import CLEAN, PAD, Corruption, losses
 from segue_training.quantize import ship_stage
 from segue_training.stage_graph import export
@@ -132,6 +133,59 @@ def test_of_a_stage_on_the_same_tokens_only_the_condition_is_new(tmp_path):
     after = new.model.state_dict()
     assert torch.equal(before["condition.table"], after["condition.table"])
     assert not torch.equal(before["embedding.table"], after["embedding.table"])
+
+
+def codebooks(cardinality=CARDINALITY):
+    """Codes on a circle: near indices are near vectors."""
+    angle = torch.arange(cardinality) * math.tau / cardinality
+    circle = torch.stack([angle.cos(), angle.sin()], dim=1)
+    return Codebooks(circle.repeat(2, 1, 1), circle.repeat(8, 1, 1))
+
+
+@pytest.mark.parametrize(("name", "config"), [("coarse", COARSE), ("fine", FINE), ("semantic", SEMANTIC)])
+def test_tied_tables_compute_the_same_merged(name, config):
+    stage = build(config)
+    untied = {name: value.clone() for name, value in stage.state_dict().items()}
+    tie(stage, codebooks())
+    assert all(torch.equal(value, untied[name]) for name, value in merged(stage).items())
+    for parameter in stage.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    plain = build(config)
+    plain.load_state_dict(merged(stage))
+    batch = Crops(excerpts(4), name, config, seed=0).batch(2, 32)
+    assert torch.equal(losses(stage.eval(), batch, CLEAN), losses(plain.eval(), batch, CLEAN))
+
+
+def test_what_near_codes_have_in_common_is_learnt_once(tmp_path):
+    """A slow walk over so many codes that each is heard a few times only."""
+    config = dataclasses.replace(SEMANTIC, cardinality=512)
+    random = np.random.default_rng(0)
+
+    def walking(count):
+        found = random.integers(-3, 4, size=(count, 120, 1)).cumsum(axis=1) + random.integers(512, size=(count, 1, 1))
+        return [Excerpt(walk % 512, np.zeros((240, 5), int)) for walk in found]
+
+    heard, held_out = walking(40), Crops(walking(10), "semantic", config, seed=1)
+    found = {}
+    for name, known in (("free", None), ("tied", codebooks(512))):
+        trainer = Trainer("semantic", config, 1.0, tmp_path / name, codebooks=known)
+        run(trainer, Crops(heard, "semantic", config, seed=0), 60)
+        found[name] = trainer.validate(held_out)["mean"]
+    assert found["tied"] < found["free"] - 1.0, found
+
+
+def test_a_run_begun_untied_goes_on_tied(tmp_path):
+    path = tmp_path / "coarse.pt"
+    crops = Crops(excerpts(), "coarse", COARSE, seed=0)
+    before = None
+    for known in (None, codebooks(), codebooks()):
+        trainer = Trainer("coarse", COARSE, 1.0, path, codebooks=known)
+        for name, value in before or ():
+            assert torch.equal(merged(trainer.model)[name], value), name
+        run(trainer, crops, 3)
+        before = list(merged(trainer.model).items())
+        trainer.save()
+    assert checkpoint.load(path).stage().config == COARSE, "what a pack is made of is untied"
 
 
 def test_training_from_a_cache_that_grows_ends_by_the_clock(tmp_path):
