@@ -5,8 +5,8 @@ python -m segue_training.tokenize --work WORK --validation
 python -m segue_training.tokenize --work WORK --data DATA --salamander DIR --soundfonts DIR --hours 40 --seed 2
 
 Writes WORK/tokens/train/shard_NNNNN.npz (and `valid/`), and index.json and codebooks.pt beside them: see
-`token_data.read_shard` and `codebooks`. With
-`--hours`, renderings are made for this alone and not kept: transformers want more hours than the disk has room for.
+`token_data.read_shard` and `codebooks`. With `--hours`, renderings are made for this alone and not kept: transformers want
+more hours than the disk has room for.
 """
 
 from __future__ import annotations
