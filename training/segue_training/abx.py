@@ -140,16 +140,17 @@ def acoustic_vectors(pack: Pack) -> np.ndarray | None:
 
 
 def semantic_vectors(pack: Pack) -> np.ndarray | None:
-    """The semantic tokenizer's centroids [K, cardinality, d], if the graph holds such tables."""
+    """The semantic tokenizer's centroids [books, cardinality, d] of what sounds (the first of its codebooks, not those of what is
+    struck), if the graph holds such tables."""
     semantic = pack.manifest["semantic"]
-    books = semantic.get("codebooks", 1)
-    tables = [_table(pack, semantic["graph"], f"centroids_{book}") for book in range(books)]
-    if books == 1 and tables[0] is None:
+    tables = [_table(pack, semantic["graph"], f"centroids_{book}") for book in range(semantic.get("codebooks", 1))]
+    found = [table for table in tables if table is not None]
+    if not found:
         # As packs had it before there were product codes.
-        tables = [_table(pack, semantic["graph"], "centroids")]
-    if any(table is None or table.shape[1] != semantic["cardinality"] for table in tables):
+        found = [table for table in [_table(pack, semantic["graph"], "centroids")] if table is not None]
+    if not found or any(table.shape[1] != semantic["cardinality"] for table in found):
         return None
-    return np.stack([table.T for table in tables])
+    return np.stack([table.T for table in found])
 
 
 def _table(pack: Pack, graph: str, name: str) -> np.ndarray | None:

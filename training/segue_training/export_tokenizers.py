@@ -57,7 +57,7 @@ TINY_SEMANTIC = SemanticConfig(
 )
 CONFIGURATIONS = {
     "full": (CodecConfig(), SemanticConfig()),
-    "tiny": (TINY_CODEC, replace(TINY_SEMANTIC, codebooks=2)),
+    "tiny": (TINY_CODEC, replace(TINY_SEMANTIC, codebooks=2, onset_books=1)),
     "tiny-rows": (TINY_CODEC, TINY_SEMANTIC),
 }
 
@@ -169,6 +169,8 @@ def training_notes(work: Path) -> list[str]:
     scores = semantic["probe"]
     layer = semantic["config"]["layer"]
     text = f"Semantic tokenizer: layer {layer}, {semantic['config']['codebooks']} codebooks"
+    if semantic["config"].get("onset_books"):
+        text += f", the last {semantic['config']['onset_books']} of what is struck"
     # One that came back from a pack has not been probed.
     if scores:
         text += (

@@ -109,8 +109,12 @@ def read_semantic(tokenizer: SemanticTokenizer, weights: Weights) -> None:
     _linear(tokenizer.network.input, weights, "input")
     _blocks(tokenizer.network.blocks, weights)
     _linear(tokenizer.project, weights, "project")
-    books = [weights[f"centroids_{book}"].t() for book in range(tokenizer.config.codebooks)]
+    books = [weights[f"centroids_{book}"].t() for book in range(tokenizer.quantizer.books)]
     _codebooks(tokenizer.quantizer, books, 1.0)
+    if tokenizer.config.onset_books:
+        _linear(tokenizer.onset_project, weights, "onset_project")
+        books = [weights[f"onset_centroids_{book}"].t() for book in range(tokenizer.config.onset_books)]
+        _codebooks(tokenizer.onset_quantizer, books, 1.0)
 
 
 @torch.no_grad()
@@ -187,9 +191,9 @@ def from_pack(pack: Path, work: Path, preset: Preset, size: str = "full") -> lis
     codec, ear = Codec(codec_config), read_weights(pack / SEMANTIC)
     # A pack holds the blocks up to the layer that was clustered.
     layers = sum(name.endswith(".expand.weight") for name in ear)
-    tokenizer = SemanticTokenizer(
-        replace(semantic_config, layers=layers, layer=layers, codebooks=described["semantic"].get("codebooks", 1))
-    )
+    books = {"codebooks": described["semantic"].get("codebooks", 1)}
+    books["onset_books"] = sum(name.startswith("onset_centroids_") and name.endswith(".half_square") for name in ear)
+    tokenizer = SemanticTokenizer(replace(semantic_config, layers=layers, layer=layers, **books))
     read_codec(codec, read_weights(pack / ENCODER), read_weights(pack / DECODER))
     read_semantic(tokenizer, ear)
     begun = {"step": UNQUANTISED_STEPS + 1, "spent": 0.0, "log": []}

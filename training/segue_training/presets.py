@@ -90,7 +90,7 @@ PRESETS = {
         semantic_cardinality=1024,
         context=512,
         pianos=("salamander", "splendid", "fluid", "bright"),
-        semantic_books=2,
+        semantic_books=4,
         # The later coarse books are so flat (a perplexity of 500) that the best 64 are the softest of what could come: with
         # no more candidates than that, every continuation fades. All 1024 take two to four times as long to sort.
         candidates=(64, 256),

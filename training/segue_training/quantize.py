@@ -94,7 +94,7 @@ def ship_stage(model: onnx.ModelProto) -> onnx.ModelProto:
     return store_half(quantize_matrices(model), gathered_only=True)
 
 
-EXACT = ("codebook", "centroids", "filters")
+EXACT = ("codebook", "centroids", "onset_centroids", "filters")
 """The tables of a tokenizer that decide its tokens."""
 
 

@@ -14,23 +14,27 @@ import torch
 from torch import nn
 import torch.nn.functional as F
 
-from .blocks import CausalConvNeXt, stream_blocks
+from .blocks import CausalConvNeXt
 from .quantizer import ResidualQuantizer
 from .spectrum import Analysis, analyse
 
 LOWEST_HZ = 27.5
 LOG_FLOOR = 1e-5
 FEATURE_MEAN, FEATURE_SCALE = -6.0, 2.5
+RISE_FRAMES = 2
+"""What is struck shows in the bands that are louder than so many frames before."""
 
 
 @dataclass(frozen=True, slots=True)
 class SemanticConfig:
     """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the
-    quantiser, `projected` the dimensions that are quantised."""
+    quantiser, `projected` the dimensions that are quantised, `onset_books` how many of the codebooks, the last ones, tell
+    what is being struck; those before them tell what sounds."""
 
     sample_rate: int = 48000
     hop: int = 1920
     codebooks: int = 1
+    onset_books: int = 0
     cardinality: int = 1024
     dim: int = 256
     layers: int = 6
@@ -89,7 +93,8 @@ class SemanticNetwork(nn.Module):
 
 class SemanticTokenizer(nn.Module):
     """The network up to its chosen layer, its features normalised and projected on the unit sphere, and a residual quantiser
-    of them: clusters of one codebook, a product code of several."""
+    of them: clusters of one codebook, a product code of several. A second quantiser, of the rises of the bands, where
+    the configuration has `onset_books`: features that tell chords apart hold while a chord sounds, and forget when it began."""
 
     def __init__(self, config: SemanticConfig = SemanticConfig()) -> None:
         super().__init__()
@@ -97,7 +102,16 @@ class SemanticTokenizer(nn.Module):
         self.network = SemanticNetwork(config)
         self.norm = nn.LayerNorm(config.dim, elementwise_affine=False)
         self.project = nn.Linear(config.dim, config.projected)
-        self.quantizer = ResidualQuantizer(config.codebooks, config.cardinality, config.projected)
+        self.quantizer = ResidualQuantizer(config.codebooks - config.onset_books, config.cardinality, config.projected)
+        if config.onset_books:
+            self.onset_project = nn.Linear(self.network.filters.shape[1], config.projected)
+            self.onset_quantizer = ResidualQuantizer(config.onset_books, config.cardinality, config.projected)
+
+    @property
+    def codebooks(self) -> torch.Tensor:
+        """The vectors of all codebooks, [K, cardinality, projected]."""
+        own = self.quantizer.codebooks
+        return torch.cat([own, self.onset_quantizer.codebooks]) if self.config.onset_books else own
 
     def features(self, bands: torch.Tensor) -> torch.Tensor:
         """Bands [B, T, bands] → the features that are quantised [B, T, projected]."""
@@ -105,11 +119,10 @@ class SemanticTokenizer(nn.Module):
         with torch.autocast("cpu", enabled=False):
             return F.normalize(self.project(self.norm(hidden.float())), dim=-1)
 
-    def stream(self, spectrum: torch.Tensor, states: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Spectrum and states → tokens [B, T, K] and next states."""
-        x = self.network.input(self.network.bands(spectrum))
-        x, following = stream_blocks(self.network.blocks[: self.config.layer], x, states)
-        return self.quantizer.encode(F.normalize(self.project(self.norm(x)), dim=-1)), following
+    def onsets(self, bands: torch.Tensor) -> torch.Tensor:
+        """Bands [B, T, bands], zero before the stream began → what is quantised of their rises [B, T, projected]."""
+        earlier = F.pad(bands, (0, 0, RISE_FRAMES, 0))[:, : bands.shape[1]]
+        return self.onset_project(F.relu(bands - earlier))
 
     def tokens(self, audio: torch.Tensor) -> torch.Tensor:
         """Mid [B, T · hop] → tokens [B, T, K]. Under autocast only the network computes in bf16."""
@@ -117,4 +130,8 @@ class SemanticTokenizer(nn.Module):
             bands = self.network.bands(analyse(audio.float(), self.config.analysis, self.config.hop))
         features = self.features(bands)
         with torch.autocast("cpu", enabled=False):
-            return self.quantizer.encode(features)
+            tokens = self.quantizer.encode(features)
+            if self.config.onset_books:
+                onsets = self.onset_quantizer.encode(self.onsets(bands))
+                tokens = torch.cat([tokens, onsets], dim=-1)
+        return tokens

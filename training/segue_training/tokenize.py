@@ -53,7 +53,7 @@ class Tokeniser:
     @property
     def codebooks(self) -> Codebooks:
         """What the tokens stand for."""
-        return Codebooks(self.semantic.quantizer.codebooks, self.codec.quantizer.codebooks)
+        return Codebooks(self.semantic.codebooks, self.codec.quantizer.codebooks)
 
     @torch.no_grad()
     def tokens(self, audio: torch.Tensor) -> Excerpt:

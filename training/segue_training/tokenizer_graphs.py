@@ -10,7 +10,7 @@ from .codec import Codec, Widened
 from .graph import FLOAT, INT64, MICROSOFT, Graph
 from .phase_graph import phase_graph
 from .phases import Phases
-from .semantic import FEATURE_MEAN, FEATURE_SCALE, LOG_FLOOR, SemanticTokenizer
+from .semantic import FEATURE_MEAN, FEATURE_SCALE, LOG_FLOOR, RISE_FRAMES, SemanticTokenizer
 from .spectrum import Analysis
 
 
@@ -133,6 +133,17 @@ def decoder_graph(codec: Codec) -> onnx.ModelProto:
     return graph.model()
 
 
+def band_rises(graph: Graph, bands: str, count: int) -> str:
+    """By how much each of bands [1, T, count] is above itself `RISE_FRAMES` frames before, with its `state_bands`."""
+    shape = [1, RISE_FRAMES, count]
+    joined = graph.op("Concat", graph.input("state_bands", FLOAT, shape), bands, axis=1)
+    begin, end, axis = graph.integers(-RISE_FRAMES), graph.integers(2**62), graph.integers(1)
+    graph.op("Slice", joined, begin, end, axis, out="next_state_bands")
+    graph.output("next_state_bands", FLOAT, shape)
+    earlier = graph.op("Slice", joined, graph.integers(0), begin, axis)
+    return graph.op("Relu", graph.op("Sub", bands, earlier))
+
+
 def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:
     """`spectrum_0`, `state_*` → `tokens` [1, T] or, of several codebooks, [1, T, K], `next_state_*`."""
     graph, network, config = Graph("semantic_tokenizer"), tokenizer.network, tokenizer.config
@@ -148,6 +159,9 @@ def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:
     # Of length 1; the least length keeps silence from being nothing divided by nothing.
     length = graph.op("Max", graph.op("ReduceL2", x, graph.integers(2), keepdims=1), graph.scalar(1e-12))
     books = residual_codes(graph, "centroids", graph.op("Div", x, length), tokenizer.quantizer.codebooks)
+    if config.onset_books:
+        rises = linear(graph, "onset_project", tokenizer.onset_project, band_rises(graph, bands, len(network.filters[0])))
+        books += residual_codes(graph, "onset_centroids", rises, tokenizer.onset_quantizer.codebooks)
     several = config.codebooks > 1
     graph.op("Concat", *books, axis=2, out="tokens") if several else graph.op(
         "Squeeze", books[0], graph.integers(2), out="tokens"

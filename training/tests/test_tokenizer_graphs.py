@@ -128,14 +128,17 @@ def test_decoder_graph(codec: Codec, exported: Tokenizers, chunks: tuple[int, ..
         assert np.allclose(found[f"spectrum_{index}"], part.numpy(), atol=1e-3 * float(part.abs().max()))
 
 
-@pytest.mark.parametrize("codebooks", [1, 2])
+@pytest.mark.parametrize(("codebooks", "onset_books"), [(1, 0), (2, 0), (4, 2)])
 @pytest.mark.parametrize("chunks", [(FRAMES,), CHUNKS])
-def test_semantic_graph(codebooks: int, audio: torch.Tensor, chunks: tuple[int, ...]) -> None:
+def test_semantic_graph(codebooks: int, onset_books: int, audio: torch.Tensor, chunks: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    semantic = SemanticTokenizer(replace(TINY_SEMANTIC, codebooks=codebooks)).eval()
+    semantic = SemanticTokenizer(replace(TINY_SEMANTIC, codebooks=codebooks, onset_books=onset_books)).eval()
     loudly(semantic)
     with torch.no_grad():
-        semantic.quantizer.initialise(semantic.features(torch.randn(1, 400, semantic.network.filters.shape[1])).flatten(0, 1))
+        bands = torch.randn(1, 400, semantic.network.filters.shape[1])
+        semantic.quantizer.initialise(semantic.features(bands).flatten(0, 1))
+        if onset_books:
+            semantic.onset_quantizer.initialise(semantic.onsets(bands).flatten(0, 1))
         graph = semantic_graph(semantic)
         expected = semantic.tokens(audio[:, 0]).numpy()
     spectrum = analyse(audio[:, 0], TINY_SEMANTIC.analysis, TINY_SEMANTIC.hop).numpy()

@@ -172,7 +172,7 @@ def test_masked_prediction_learns_and_its_clusters_export(work: Path, monkeypatc
         assert {"naming", "telling", "found"} == set(parts)
         training.step(loss, step, 0.0)
     assert not torch.equal(before, model.contrast.weight)
-    tokenizer = train_semantic.cluster(model, 1, pairs, codebooks=2)
+    tokenizer = train_semantic.cluster(model, 1, pairs, codebooks=3, onset_books=1)
     features = tokenizer.features(torch.from_numpy(pairs.items[0].astype(np.float32)))
     assert torch.allclose(features.norm(dim=-1), torch.ones(2, 100), atol=1e-4)
     codes = tokenizer.quantizer.encode(features)
@@ -189,4 +189,28 @@ def test_masked_prediction_learns_and_its_clusters_export(work: Path, monkeypatc
     write(work / "checkpoints" / "codec.pt", saved)
     found = export_trained(work)
     assert len(found.graphs) == 3 and len(found.notes) == 2
-    assert found.semantic["codebooks"] == 2
+    assert found.semantic["codebooks"] == 3
+
+
+def test_onset_books_tell_when_a_key_is_struck_again(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One chord again and again, that fades in between: what sounds is the same throughout, what is struck is not."""
+    monkeypatch.setattr(train_semantic, "CLUSTER_FRAMES", 400)
+    monkeypatch.setattr(train_semantic, "CLIP_FRAMES", 60)
+    monkeypatch.setattr(train_semantic, "BATCH", 2)
+    torch.manual_seed(0)
+    model = MaskedPrediction(TINY_SEMANTIC)
+    count = model.network.filters.shape[1]
+    random = np.random.default_rng(0)
+    struck = np.arange(120) % 10 == 0
+    fade = -0.1 * (np.arange(120) % 10)[:, None]
+    (work / "again").mkdir()
+    for index in range(4):
+        chord = random.normal(size=(1, count)) + fade
+        np.save(work / "again" / f"01_{index:06d}.npy", (chord + 0.01 * random.normal(size=(2, 120, count))).astype(np.float16))
+    pairs = train_semantic.Pairs(work / "again", seed=0)
+    tokenizer = train_semantic.cluster(model, 1, pairs, codebooks=2, onset_books=1)
+    bands = torch.from_numpy(pairs.items[0][:1].astype(np.float32))
+    codes = tokenizer.onset_quantizer.encode(tokenizer.onsets(bands))[0, :, 0].numpy()
+    # The rise is over two frames: it shows in the one that is struck and the next.
+    at, after = codes[struck][1:], codes[np.roll(struck, 5)]
+    assert not set(at) & set(after)
