@@ -24,8 +24,8 @@ impl Default for Sampling {
 
 impl Sampling {
     /// Where the knobs stand at first. AudioLM's 0.6, 0.8, 0.6 are those of a model a hundred times larger: with ours,
-    /// colder ideas fade (`training/RESULTS.md`, "Guidance", is the sweep).
-    pub const DEFAULT: Self = Self { temperatures: [1.0, 0.8, 0.6], top_p: 0.95 };
+    /// colder ideas strike too few notes (`training/RESULTS.md`, "When notes begin", is the sweep).
+    pub const DEFAULT: Self = Self { temperatures: [0.95, 0.8, 0.3], top_p: 1.0 };
 
     /// Refuses what no graph should see.
     ///

@@ -132,15 +132,20 @@ fn there_is_no_step_at_the_seam() {
 #[test]
 fn it_plays_about_as_many_notes_as_the_prompt() {
     let mut wrong = Vec::new();
+    let mut all_in_all = 0.0;
     for h in heard() {
         let [prompt, truth, made] = [&h.prompt, &h.truth, &h.made].map(|x| notes_per_second(x, h.rate));
         println!(
             "{}: notes a second: prompt {prompt:.1}, what truly follows {truth:.1}, continuation {made:.1}",
             h.name
         );
-        if !(prompt / 2.0..=prompt * 2.0).contains(&made) {
+        all_in_all += (made / prompt).ln() / PROMPTS.len() as f64;
+        if !(prompt / 3.0..=prompt * 3.0).contains(&made) {
             wrong.push(format!("{}: {prompt:.1} notes a second in the prompt, {made:.1} in the continuation", h.name));
         }
+    }
+    if all_in_all.abs() > f64::ln(2.0) {
+        wrong.push(format!("all of them: {:.2} times as many notes as in the prompts", all_in_all.exp()));
     }
     all(&wrong);
 }
@@ -152,7 +157,8 @@ fn seeds_and_temperatures_do_what_they_should() {
     let given: Vec<Vec<f32>> = prompt("bach_846", rate).iter().map(|p| p[..PROMPT * rate as usize].to_vec()).collect();
     let tokens = |seed: u64, sampling: &Sampling| {
         let mut continuation = Continuation::prefill(Arc::clone(&models), &given, seed).unwrap();
-        play_on(&mut continuation, sampling, rate, 3.0);
+        // Too short to have lost the thread and gone back to the prompt, which what is heard decides.
+        play_on(&mut continuation, sampling, rate, 1.0);
         continuation.stage_tokens()
     };
     let base = tokens(5, &USUAL);

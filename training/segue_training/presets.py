@@ -91,10 +91,10 @@ PRESETS = {
         context=512,
         pianos=("salamander", "splendid", "fluid", "bright"),
         semantic_books=4,
-        # The later coarse books are so flat (a perplexity of 500) that the best 64 are the softest of what could come: with
-        # no more candidates than that, every continuation fades. All 1024 take two to four times as long to sort.
-        candidates=(64, 256),
-        dials=(1.2, 0.4, 0.0, 0.99),
+        # Of semantic tokens all: what is struck is spread over so many that of the likeliest 64 most are those of no note. Of
+        # coarse ones of the first pack 64 were the softest, and every continuation faded; all take two to four times as long to sort.
+        candidates=(1024, 256),
+        dials=(0.95, 0.8, 0.3, 1.0),
         guidance=2.0,
     ),
 }

@@ -21,7 +21,7 @@ from .kept import Kept
 from .results import lines, machine, merged, number, verdict
 from .runtime import Pack
 
-DEFAULT_PACK = Path(__file__).resolve().parents[2] / "assets/packs/first"
+DEFAULT_PACK = Path(__file__).resolve().parents[2] / "assets/packs/second"
 SEED = 1
 EXACT, INAUDIBLE_DB = ("si_sdr_db", "si_sdr_mid_db"), 150
 TITLE = "What the tokens keep"

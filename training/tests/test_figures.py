@@ -174,9 +174,8 @@ def test_a_sound_through_a_pack_keeps_its_shape(pack: Pack, sound: np.ndarray) -
     centroids = abx.semantic_vectors(pack)
     semantic = pack.manifest["semantic"]
     assert centroids is not None and centroids.shape[:2] == (1, semantic["cardinality"]), "of what sounds"
-    # The pack that ships was made before there were several codebooks.
     shipped = abx.semantic_vectors(Pack(DEFAULT_PACK))
-    assert shipped is not None and shipped.shape[:2] == (1, 1024)
+    assert shipped is not None and shipped.shape[:2] == (2, 1024)
 
 
 def test_kept_figures_are_not_measured_twice(tmp_path: Path, sound: np.ndarray) -> None:

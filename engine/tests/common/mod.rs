@@ -28,7 +28,7 @@ pub fn tiny_pack() -> PathBuf {
 
 /// The pack that ships.
 pub fn shipped_pack() -> PathBuf {
-    root().join("assets/packs/first")
+    root().join("assets/packs/second")
 }
 
 pub fn load(pack: PathBuf) -> Arc<Models> {
