@@ -132,20 +132,15 @@ fn there_is_no_step_at_the_seam() {
 #[test]
 fn it_plays_about_as_many_notes_as_the_prompt() {
     let mut wrong = Vec::new();
-    let mut all_in_all = 0.0;
     for h in heard() {
         let [prompt, truth, made] = [&h.prompt, &h.truth, &h.made].map(|x| notes_per_second(x, h.rate));
         println!(
             "{}: notes a second: prompt {prompt:.1}, what truly follows {truth:.1}, continuation {made:.1}",
             h.name
         );
-        all_in_all += (made / prompt).ln() / PROMPTS.len() as f64;
-        if !(prompt / 3.0..=prompt * 3.0).contains(&made) {
+        if !(prompt / 2.0..=prompt * 2.0).contains(&made) {
             wrong.push(format!("{}: {prompt:.1} notes a second in the prompt, {made:.1} in the continuation", h.name));
         }
-    }
-    if all_in_all.abs() > f64::ln(2.0) {
-        wrong.push(format!("all of them: {:.2} times as many notes as in the prompts", all_in_all.exp()));
     }
     all(&wrong);
 }
@@ -212,8 +207,8 @@ fn survey() {
         let louder = measure::db(&decoded) - measure::db(given);
         println!("the prompt through the codec, {name:12}: level {louder:+5.1} dB, notes × {pace:.2}");
     }
-    for (t, top_p) in [(0.8, 0.95), (0.9, 0.95), (1.0, 0.95), (1.1, 0.95), (1.1, 0.98)] {
-        let temperatures = [t, t, 0.6];
+    for (t, top_p) in [(0.85, 1.0), (0.9, 0.98), (0.9, 1.0), (0.95, 1.0), (1.0, 1.0)] {
+        let temperatures = [t, USUAL.temperatures[1], USUAL.temperatures[2]];
         for (name, first) in PROMPTS {
             for seed in [first, first + 10, first + 20] {
                 let h = hear(name, seed, &Sampling { temperatures, top_p });
