@@ -144,10 +144,9 @@ def semantic_vectors(pack: Pack) -> np.ndarray | None:
     struck), if the graph holds such tables."""
     semantic = pack.manifest["semantic"]
     tables = [_table(pack, semantic["graph"], f"centroids_{book}") for book in range(semantic.get("codebooks", 1))]
+    # The last: as packs had it before there were product codes.
+    tables = tables if tables[0] is not None else [_table(pack, semantic["graph"], "centroids")]
     found = [table for table in tables if table is not None]
-    if not found:
-        # As packs had it before there were product codes.
-        found = [table for table in [_table(pack, semantic["graph"], "centroids")] if table is not None]
     if not found or any(table.shape[1] != semantic["cardinality"] for table in found):
         return None
     return np.stack([table.T for table in found])

@@ -188,6 +188,14 @@ def test_a_run_begun_untied_goes_on_tied(tmp_path):
     assert checkpoint.load(path).stage().config == COARSE, "what a pack is made of is untied"
 
 
+def test_a_machine_that_slept_has_not_trained(monkeypatch):
+    turns = iter([0.0, 60.0, 7200.0, 7260.0])
+    monkeypatch.setattr(train_stage.time, "monotonic", lambda: next(turns))
+    progress = checkpoint.Progress(budget_minutes=7.0)
+    assert sum(1 for _ in train_stage.clock(progress)) == 3
+    assert progress.minutes == 7.0
+
+
 def test_training_from_a_cache_that_grows_ends_by_the_clock(tmp_path):
     (tmp_path / "tokens/train").mkdir(parents=True)
     (tmp_path / "tokens/valid").mkdir(parents=True)
