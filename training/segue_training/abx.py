@@ -140,8 +140,8 @@ def acoustic_vectors(pack: Pack) -> np.ndarray | None:
 
 
 def semantic_vectors(pack: Pack) -> np.ndarray | None:
-    """The semantic tokenizer's centroids [books, cardinality, d] of what sounds (the first of its codebooks, not those of what is
-    struck), if the graph holds such tables."""
+    """The semantic tokenizer's centroids [books, cardinality, d] of what sounds (the last of its codebooks, behind those of what
+    is struck), if the graph holds such tables."""
     semantic = pack.manifest["semantic"]
     tables = [_table(pack, semantic["graph"], f"centroids_{book}") for book in range(semantic.get("codebooks", 1))]
     # The last: as packs had it before there were product codes.

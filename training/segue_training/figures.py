@@ -286,7 +286,7 @@ def discriminate(pack: Pack, material: Material, tokens: dict[str, list[Tokens]]
         both(each(lambda t: t.semantic), semantic_frame, "identity", rows["semantic"])
         centroids = abx.semantic_vectors(pack)
         if centroids is not None:
-            both(each(lambda t: abx.summed(t.semantic, centroids, len(centroids))), semantic_frame, "angle", rows["semantic"])
+            both(each(lambda t: abx.summed(t.semantic[:, -len(centroids) :], centroids, len(centroids))), semantic_frame, "angle", rows["semantic"])
     spectra = {name: [mel_frames(sound) for sound in sounds] for name, sounds in material.pieces.items()}
     rows["mel"] = Row("log mel spectrum of the original")
     # `magnitudes` has hops of a quarter window.

@@ -66,9 +66,9 @@ def _widened(layer: Widened, weights: Weights, name: str) -> None:
 
 
 @torch.no_grad()
-def _blocks(layers: nn.ModuleList, weights: Weights) -> None:
+def _blocks(layers: nn.ModuleList, weights: Weights, prefix: str = "block") -> None:
     for index, block in enumerate(layers):
-        name = f"block_{index}"
+        name = f"{prefix}_{index}"
         _affine(block.depthwise, weights, f"{name}.depthwise")
         _affine(block.norm, weights, f"{name}.norm")
         _linear(block.expand, weights, f"{name}.expand")
@@ -111,10 +111,14 @@ def read_semantic(tokenizer: SemanticTokenizer, weights: Weights) -> None:
     _linear(tokenizer.project, weights, "project")
     books = [weights[f"centroids_{book}"].t() for book in range(tokenizer.quantizer.books)]
     _codebooks(tokenizer.quantizer, books, 1.0)
-    if tokenizer.config.onset_books:
-        _linear(tokenizer.onset_project, weights, "onset_project")
-        books = [weights[f"onset_centroids_{book}"].t() for book in range(tokenizer.config.onset_books)]
-        _codebooks(tokenizer.onset_quantizer, books, 1.0)
+    if tokenizer.config.note_books:
+        notes = tokenizer.notes
+        notes.centre.copy_(weights["note_centre"])
+        notes.spread.copy_(weights["note_spread"])
+        _linear(notes.input, weights, "note_input")
+        _blocks(notes.blocks, weights, "note_block")
+        _affine(notes.norm, weights, "note_norm")
+        _linear(notes.output, weights, "note_output")
 
 
 @torch.no_grad()
@@ -190,9 +194,10 @@ def from_pack(pack: Path, work: Path, preset: Preset, size: str = "full") -> lis
     codec_config, semantic_config = CONFIGURATIONS[size]
     codec, ear = Codec(codec_config), read_weights(pack / SEMANTIC)
     # A pack holds the blocks up to the layer that was clustered.
-    layers = sum(name.endswith(".expand.weight") for name in ear)
+    layers = sum(name.startswith("block_") and name.endswith(".expand.weight") for name in ear)
     books = {"codebooks": described["semantic"].get("codebooks", 1)}
-    books["onset_books"] = sum(name.startswith("onset_centroids_") and name.endswith(".half_square") for name in ear)
+    clusters = sum(name.startswith("centroids_") and name.endswith(".half_square") for name in ear)
+    books["note_books"] = books["codebooks"] - clusters
     tokenizer = SemanticTokenizer(replace(semantic_config, layers=layers, layer=layers, **books))
     read_codec(codec, read_weights(pack / ENCODER), read_weights(pack / DECODER))
     read_semantic(tokenizer, ear)

@@ -39,7 +39,7 @@ def losses(stage: Stage, batch: dict[str, Tensor], corruption: Corruption) -> Te
 
 
 def _autoregressive(stage: AutoregressiveStage, frames: Tensor, cond: Tensor | None, corruption: Corruption) -> Tensor:
-    """frames [B, S, C] with PAD behind the end, cond [B, S, window]."""
+    """frames [B, S, C] with PAD behind the end and `cardinality` where a token is not known (`score_tokens`), cond [B, S, window]."""
     config = stage.config
     known = frames.clamp(min=0)
     history = _replace_some(stage.shifted(known), config.cardinality, corruption.token)
@@ -53,7 +53,9 @@ def _autoregressive(stage: AutoregressiveStage, frames: Tensor, cond: Tensor | N
         chosen = torch.rand(len(wanted)).argsort()[: max(1, int(len(wanted) * corruption.depth_share))]
         wanted = wanted[chosen]
     targets = targets[wanted]
-    return _cross_entropy(stage.logits(context[wanted], targets), targets)
+    # An unknown token is told to those behind it as some token: books of one frame are known together, the first ones alone, or none.
+    logits = stage.logits(context[wanted], targets.clamp(max=config.cardinality - 1))
+    return _cross_entropy(logits, targets, unknown=config.cardinality)
 
 
 def _parallel(stage: ParallelStage, frames: Tensor, corruption: Corruption) -> Tensor:
@@ -63,13 +65,13 @@ def _parallel(stage: ParallelStage, frames: Tensor, corruption: Corruption) -> T
     codes = _replace_some(known[..., :given], stage.config.cardinality, corruption.token)
     logits = stage.logits(codes, known[..., given:])
     kept = frames[..., 0] != PAD
-    return _cross_entropy(logits[kept], frames[..., given:][kept])
+    return _cross_entropy(logits[kept], frames[..., given:][kept], unknown=stage.config.cardinality)
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """logits [N, C, V], targets [N, C] → [C]"""
-    each = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
-    return each.view(targets.shape).mean(dim=0)
+def _cross_entropy(logits: Tensor, targets: Tensor, unknown: int) -> Tensor:
+    """logits [N, C, V], targets [N, C] → [C], of targets that are known."""
+    each = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none", ignore_index=unknown)
+    return each.view(targets.shape).sum(dim=0) / (targets != unknown).sum(dim=0).clamp(min=1)
 
 
 def _replace_some(codes: Tensor, cardinality: int, rate: float) -> Tensor:

@@ -63,7 +63,9 @@ class Pairs:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.items = [np.load(path) for path in sorted(folder.glob("*.npy"))]
+        paths = sorted(folder.glob("*.npy"))
+        self.names = [path.stem for path in paths]
+        self.items = [np.load(path) for path in paths]
         if not self.items:
             raise FileNotFoundError(f"no pairs in {folder}")
 
@@ -76,11 +78,14 @@ class Pairs:
                 begin = int(self.rng.integers(item.shape[1] - frames))
                 clips.append(item[:: int(self.rng.choice([-1, 1])), begin : begin + frames])
         bands = torch.from_numpy(np.stack(clips, axis=1).astype(np.float32))
-        place = np.linspace(0.0, np.pi, bands.shape[-1])
-        amounts = self.rng.normal(0.0, 0.5, (4, 2, batch, 1, 1))
+        return bands + self.tone(2 * batch, bands.shape[-1]).unflatten(0, (2, batch))
+
+    def tone(self, count: int, bands: int) -> torch.Tensor:
+        """What a level and a tone add to the bands, [count, 1, bands]."""
+        place = np.linspace(0.0, np.pi, bands)
+        amounts = self.rng.normal(0.0, 0.5, (4, count, 1, 1))
         tone = sum(amount / (order + 1) * np.cos(order * place + order) for order, amount in enumerate(amounts[1:], 1))
-        change = MAX_GAIN * amounts[0] + MAX_TILT * tone
-        return bands + torch.from_numpy(change.astype(np.float32))
+        return torch.from_numpy((MAX_GAIN * amounts[0] + MAX_TILT * tone).astype(np.float32))
 
 
 def main() -> None:

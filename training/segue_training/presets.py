@@ -90,10 +90,9 @@ PRESETS = {
         semantic_cardinality=1024,
         context=512,
         pianos=("salamander", "splendid", "fluid", "bright"),
-        semantic_books=4,
-        # Of semantic tokens all: what is struck is spread over so many that of the likeliest 64 most are those of no note. Of
-        # coarse ones of the first pack 64 were the softest, and every continuation faded; all take two to four times as long to sort.
-        candidates=(1024, 256),
+        semantic_books=6,
+        # Of coarse ones of the first pack 64 were the softest, and every continuation faded; all take two to four times as long to sort.
+        candidates=(256, 256),
         dials=(0.95, 0.8, 0.3, 1.0),
         guidance=2.0,
     ),
@@ -103,7 +102,8 @@ PRESETS = {
 def _tiny(semantic_books: int) -> Preset:
     shape = TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2)
     fine = ParallelConfig(given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2)
-    return _chain("tiny", "Tiny", shape, shape, fine, 32, 128, semantic_books=semantic_books, guidance=1.5)
+    cardinality = 32 if semantic_books == 1 else 96
+    return _chain("tiny", "Tiny", shape, shape, fine, cardinality, 128, semantic_books=semantic_books, guidance=1.5)
 
 
 PRESETS["tiny"] = _tiny(semantic_books=2)

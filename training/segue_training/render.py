@@ -21,6 +21,7 @@ from .room import add_noise, add_room, band_limit, load_rooms, set_level, tilt
 SAMPLE_RATE = 48000
 EXCERPT_SECONDS = 90.0
 LEAD_SECONDS = 4.0
+FEWEST_NOTES = 20
 LEVEL_DBFS = -24.0
 PIANO_SHARES = {"salamander": 0.45, "splendid": 0.3, "fluid": 0.12, "bright": 0.13}
 HELD_OUT_PIANO = "upright"
@@ -64,6 +65,25 @@ class Performance:
     lead: float
 
 
+def some_of(notes: list[Note], rng: np.random.Generator) -> tuple[float, list[Note]]:
+    """Where a random excerpt of a piece begins, in seconds, and its notes: three quarters begin in the middle of sound."""
+    last = max(0.0, notes[-1].onset - EXCERPT_SECONDS / 2)
+    start = notes[0].onset if rng.random() < 0.25 else notes[0].onset + float(rng.uniform(0, last + 1e-3))
+    return start, excerpt(notes, start, EXCERPT_SECONDS + 2 * LEAD_SECONDS)
+
+
+def played_by_somebody(notes: list[Note], rng: np.random.Generator) -> tuple[list[Note], int, float, bool]:
+    """The notes in another key, tempo and touch; the semitones, how many times as fast, and whether a score without touch was
+    given one."""
+    humanised = is_flat(notes)
+    if humanised:
+        notes = humanise(notes, rng)
+    transpose = int(rng.integers(-5, 6))
+    tempo = float(rng.uniform(0.88, 1.12))
+    touch = float(rng.uniform(0.75, 1.35)), float(rng.uniform(0.85, 1.1))
+    return augment(notes, transpose, tempo, *touch), transpose, tempo, humanised
+
+
 class Renderer:
     """Renders item `i` of the stream that a seed determines."""
 
@@ -74,29 +94,22 @@ class Renderer:
         self.files = training_files(data / "midi")
 
     def choose_notes(self, rng: np.random.Generator) -> tuple[Path, str, float, list[Note]]:
-        """A random excerpt: its file, source, beginning in seconds and notes; half begin in the middle of sound."""
+        """A random excerpt: its file, source, beginning in seconds and notes."""
         sources = list(SOURCE_SHARES)
         while True:
             source = str(rng.choice(sources, p=list(SOURCE_SHARES.values())))
             path = self.files[source][int(rng.integers(len(self.files[source])))]
             notes = read_notes(path)
-            if len(notes) < 20:
+            if len(notes) < FEWEST_NOTES:
                 continue
-            last = max(0.0, notes[-1].onset - EXCERPT_SECONDS / 2)
-            start = notes[0].onset if rng.random() < 0.25 else notes[0].onset + float(rng.uniform(0, last + 1e-3))
-            chosen = excerpt(notes, start, EXCERPT_SECONDS + 2 * LEAD_SECONDS)
-            if len(chosen) >= 20:
+            start, chosen = some_of(notes, rng)
+            if len(chosen) >= FEWEST_NOTES:
                 return path, source, start, chosen
 
     def perform(self, rng: np.random.Generator) -> Performance:
         """A random excerpt as somebody plays it."""
         path, source, start, notes = self.choose_notes(rng)
-        humanised = is_flat(notes)
-        if humanised:
-            notes = humanise(notes, rng)
-        transpose = int(rng.integers(-5, 6))
-        tempo = float(rng.uniform(0.88, 1.12))
-        notes = augment(notes, transpose, tempo, float(rng.uniform(0.75, 1.35)), float(rng.uniform(0.85, 1.1)))
+        notes, transpose, tempo, humanised = played_by_somebody(notes, rng)
         lead = LEAD_SECONDS if rng.random() < 0.5 else 0.0
         return Performance(f"{source}/{path.name}", source, start, notes, transpose, tempo, humanised, lead)
 

@@ -2,7 +2,8 @@
 
 It has the role of w2v-BERT in AudioLM (Borsos 2022): a network trained by masked prediction on piano audio without
 labels (BEST-RQ, Chiu 2022: the targets are random projections of the input, quantised), of which one middle layer's
-features are quantised; the codes are the tokens. Unlike w2v-BERT it is causal, so that it can follow a player.
+features are quantised; the codes are the tokens. Unlike w2v-BERT it is causal, so that it can follow a player. Before them
+come note tokens (`notes`), which tell what no cluster does: which keys are struck.
 """
 
 from __future__ import annotations
@@ -15,26 +16,25 @@ from torch import nn
 import torch.nn.functional as F
 
 from .blocks import CausalConvNeXt
+from .notes import NoteNetwork, note_vectors
 from .quantizer import ResidualQuantizer
 from .spectrum import Analysis, analyse
 
 LOWEST_HZ = 27.5
 LOG_FLOOR = 1e-5
 FEATURE_MEAN, FEATURE_SCALE = -6.0, 2.5
-RISE_FRAMES = 2
-"""What is struck shows in the bands that are louder than so many frames before."""
 
 
 @dataclass(frozen=True, slots=True)
 class SemanticConfig:
     """Everything that fixes the tokenizer's shape. `layer` is the number of blocks before the
-    quantiser, `projected` the dimensions that are quantised, `onset_books` how many of the codebooks, the last ones, tell
-    what is being struck; those before them tell what sounds."""
+    quantiser, `projected` the dimensions that are quantised, `note_books` how many of the codebooks, the first ones, tell
+    what is struck; those behind them tell what sounds."""
 
     sample_rate: int = 48000
     hop: int = 1920
     codebooks: int = 1
-    onset_books: int = 0
+    note_books: int = 0
     cardinality: int = 1024
     dim: int = 256
     layers: int = 6
@@ -43,6 +43,9 @@ class SemanticConfig:
     kernel: int = 7
     bands_per_semitone: int = 2
     level_removed: float = 0.7
+    note_dim: int = 256
+    note_layers: int = 4
+    note_levels: int = 8
     analysis: Analysis = Analysis(8192, 1025, 3840)
 
     def to_dict(self) -> dict:
@@ -91,10 +94,16 @@ class SemanticNetwork(nn.Module):
         return features
 
 
+def note_network(config: SemanticConfig) -> NoteNetwork:
+    """An untrained one of this shape."""
+    bands = pitch_filters(config).shape[1]
+    return NoteNetwork(bands, config.note_dim, config.note_layers, config.kernel, config.note_levels)
+
+
 class SemanticTokenizer(nn.Module):
     """The network up to its chosen layer, its features normalised and projected on the unit sphere, and a residual quantiser
-    of them: clusters of one codebook, a product code of several. A second quantiser, of the rises of the bands, where
-    the configuration has `onset_books`: features that tell chords apart hold while a chord sounds, and forget when it began."""
+    of them: clusters of one codebook, a product code of several. Where the configuration has `note_books`, a second network
+    that names what is struck: features that tell chords apart hold while a chord sounds, and forget when it began."""
 
     def __init__(self, config: SemanticConfig = SemanticConfig()) -> None:
         super().__init__()
@@ -102,16 +111,18 @@ class SemanticTokenizer(nn.Module):
         self.network = SemanticNetwork(config)
         self.norm = nn.LayerNorm(config.dim, elementwise_affine=False)
         self.project = nn.Linear(config.dim, config.projected)
-        self.quantizer = ResidualQuantizer(config.codebooks - config.onset_books, config.cardinality, config.projected)
-        if config.onset_books:
-            self.onset_project = nn.Linear(self.network.filters.shape[1], config.projected)
-            self.onset_quantizer = ResidualQuantizer(config.onset_books, config.cardinality, config.projected)
+        self.quantizer = ResidualQuantizer(config.codebooks - config.note_books, config.cardinality, config.projected)
+        if config.note_books:
+            self.notes = note_network(config)
 
     @property
     def codebooks(self) -> torch.Tensor:
-        """The vectors of all codebooks, [K, cardinality, projected]."""
-        own = self.quantizer.codebooks
-        return torch.cat([own, self.onset_quantizer.codebooks]) if self.config.onset_books else own
+        """What the tokens of all codebooks stand for, [K, cardinality, projected]."""
+        config, own = self.config, self.quantizer.codebooks
+        if not config.note_books:
+            return own
+        notes = note_vectors(config.note_levels, config.cardinality, config.projected)
+        return torch.cat([notes.expand(config.note_books, -1, -1), own])
 
     def features(self, bands: torch.Tensor) -> torch.Tensor:
         """Bands [B, T, bands] → the features that are quantised [B, T, projected]."""
@@ -119,19 +130,11 @@ class SemanticTokenizer(nn.Module):
         with torch.autocast("cpu", enabled=False):
             return F.normalize(self.project(self.norm(hidden.float())), dim=-1)
 
-    def onsets(self, bands: torch.Tensor) -> torch.Tensor:
-        """Bands [B, T, bands], zero before the stream began → what is quantised of their rises [B, T, projected]."""
-        earlier = F.pad(bands, (0, 0, RISE_FRAMES, 0))[:, : bands.shape[1]]
-        return self.onset_project(F.relu(bands - earlier))
-
     def tokens(self, audio: torch.Tensor) -> torch.Tensor:
-        """Mid [B, T · hop] → tokens [B, T, K]. Under autocast only the network computes in bf16."""
+        """Mid [B, T · hop] → tokens [B, T, K]. Under autocast only the networks compute in bf16."""
         with torch.autocast("cpu", enabled=False):
             bands = self.network.bands(analyse(audio.float(), self.config.analysis, self.config.hop))
         features = self.features(bands)
+        struck = [self.notes.tokens(bands, self.config.note_books)] if self.config.note_books else []
         with torch.autocast("cpu", enabled=False):
-            tokens = self.quantizer.encode(features)
-            if self.config.onset_books:
-                onsets = self.onset_quantizer.encode(self.onsets(bands))
-                tokens = torch.cat([tokens, onsets], dim=-1)
-        return tokens
+            return torch.cat([*struck, self.quantizer.encode(features)], dim=-1)

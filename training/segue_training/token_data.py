@@ -21,7 +21,7 @@ class Excerpt:
     semantic: np.ndarray
     """[N, K] at the semantic rate"""
     acoustic: np.ndarray
-    """[T, Q] at the codec's frame rate"""
+    """[T, Q] at the codec's frame rate; nothing, if it was never rendered (`score_tokens`)"""
 
 
 def condition_window(
@@ -35,15 +35,23 @@ def condition_window(
     return window.reshape(len(positions), -1)
 
 
+UNHEARD_SHARE = 0.6
+"""Of the crops of the semantic stage, where there are excerpts that were never rendered."""
+
+
 class Crops:
-    """Draws batches of random crops: any start, each second of the cache equally likely."""
+    """Draws batches of random crops: any start, each second of the cache equally likely, of what was rendered and what was not."""
 
     def __init__(self, excerpts: list[Excerpt], stage: str, config: StageConfig, seed: int) -> None:
-        self._excerpts = excerpts
+        self._excerpts = [e for e in excerpts if stage == "semantic" or len(e.acoustic)]
         self._stage = stage
         self._config = config
         self._random = np.random.default_rng(seed)
-        weights = np.array([len(e.semantic) for e in excerpts], np.float64)
+        weights = np.array([len(e.semantic) for e in self._excerpts], np.float64)
+        unheard = np.array([len(e.acoustic) == 0 for e in self._excerpts])
+        if unheard.any() and not unheard.all():
+            weights[unheard] *= UNHEARD_SHARE / weights[unheard].sum()
+            weights[~unheard] *= (1 - UNHEARD_SHARE) / weights[~unheard].sum()
         self._weights = weights / weights.sum()
 
     def batch(self, size: int, length: int) -> dict[str, Tensor]:

@@ -8,9 +8,10 @@ from torch import nn
 
 from .codec import Codec, Widened
 from .graph import FLOAT, INT64, MICROSOFT, Graph
+from .notes import KEYS, NEVER, RISE_FRAMES, THRESHOLD, NoteNetwork
 from .phase_graph import phase_graph
 from .phases import Phases
-from .semantic import FEATURE_MEAN, FEATURE_SCALE, LOG_FLOOR, RISE_FRAMES, SemanticTokenizer
+from .semantic import FEATURE_MEAN, FEATURE_SCALE, LOG_FLOOR, SemanticTokenizer
 from .spectrum import Analysis
 
 
@@ -36,10 +37,10 @@ def layer_norm(graph: Graph, name: str, layer: nn.LayerNorm, x: str) -> str:
     return graph.op("LayerNormalization", x, *weights, axis=-1, epsilon=layer.eps)
 
 
-def blocks(graph: Graph, layers: nn.ModuleList, x: str) -> str:
+def blocks(graph: Graph, layers: nn.ModuleList, x: str, prefix: str = "block") -> str:
     """Causal ConvNeXt blocks, each with its `state_block_i` [1, dim, kernel − 1]."""
     for index, block in enumerate(layers):
-        name, dim, past = f"block_{index}", block.depthwise.out_channels, block.kernel - 1
+        name, dim, past = f"{prefix}_{index}", block.depthwise.out_channels, block.kernel - 1
         state = graph.input(f"state_{name}", FLOAT, [1, dim, past])
         padded = graph.op("Concat", state, graph.op("Transpose", x, perm=[0, 2, 1]), axis=2)
         limits = (graph.integers(-past), graph.integers(2**62), graph.integers(2))
@@ -144,6 +145,32 @@ def band_rises(graph: Graph, bands: str, count: int) -> str:
     return graph.op("Relu", graph.op("Sub", bands, earlier))
 
 
+def note_books(graph: Graph, network: NoteNetwork, bands: str, books: int) -> str:
+    """Note tokens [1, T, books] of bands [1, T, count], with `state_bands`, `state_note_block_i` and `state_above`. Twin of
+    `NoteNetwork.tokens`."""
+    count = len(network.centre) // 2
+    heard = graph.op("Concat", bands, band_rises(graph, bands, count), axis=2)
+    usual = graph.op("Sub", heard, graph.weight("note_centre", network.centre))
+    x = linear(graph, "note_input", network.input, graph.op("Div", usual, graph.weight("note_spread", network.spread)))
+    x = blocks(graph, network.blocks, x, "note_block")
+    x = linear(graph, "note_output", network.output, layer_norm(graph, "note_norm", network.norm, x))
+    struck, velocity = graph.ops("Split", x, out=2, axis=2, num_outputs=2)
+    above = graph.op("Cast", graph.op("Greater", struck, graph.scalar(THRESHOLD)), to=FLOAT)
+    joined = graph.op("Concat", graph.input("state_above", FLOAT, [1, 1, KEYS]), above, axis=1)
+    begin, end, axis = graph.integers(-1), graph.integers(2**62), graph.integers(1)
+    graph.op("Slice", joined, begin, end, axis, out="next_state_above")
+    graph.output("next_state_above", FLOAT, [1, 1, KEYS])
+    earlier = graph.op("Slice", joined, graph.integers(0), begin, axis)
+    first = graph.op("Greater", above, earlier)
+    surest, keys = graph.ops("TopK", graph.op("Where", first, struck, graph.scalar(NEVER)), graph.integers(books), out=2, axis=2)
+    hardness = graph.op("Mul", graph.op("GatherElements", velocity, keys, axis=2), graph.scalar(float(network.levels)))
+    level = graph.op("Clip", graph.op("Floor", hardness), graph.scalar(0.0), graph.scalar(float(network.levels - 1)))
+    token = graph.op("Add", graph.op("Mul", keys, graph.integers(network.levels)), graph.op("Cast", level, to=INT64))
+    token = graph.op("Add", token, graph.integers(1))
+    token = graph.op("Where", graph.op("Greater", surest, graph.scalar(THRESHOLD)), token, graph.integers(0))
+    return graph.ops("TopK", token, graph.integers(books), out=2, axis=2)[0]
+
+
 def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:
     """`spectrum_0`, `state_*` → `tokens` [1, T] or, of several codebooks, [1, T, K], `next_state_*`."""
     graph, network, config = Graph("semantic_tokenizer"), tokenizer.network, tokenizer.config
@@ -159,9 +186,8 @@ def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:
     # Of length 1; the least length keeps silence from being nothing divided by nothing.
     length = graph.op("Max", graph.op("ReduceL2", x, graph.integers(2), keepdims=1), graph.scalar(1e-12))
     books = residual_codes(graph, "centroids", graph.op("Div", x, length), tokenizer.quantizer.codebooks)
-    if config.onset_books:
-        rises = linear(graph, "onset_project", tokenizer.onset_project, band_rises(graph, bands, len(network.filters[0])))
-        books += residual_codes(graph, "onset_centroids", rises, tokenizer.onset_quantizer.codebooks)
+    if config.note_books:
+        books.insert(0, note_books(graph, tokenizer.notes, bands, config.note_books))
     several = config.codebooks > 1
     graph.op("Concat", *books, axis=2, out="tokens") if several else graph.op(
         "Squeeze", books[0], graph.integers(2), out="tokens"

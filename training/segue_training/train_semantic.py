@@ -18,10 +18,13 @@ from torch import nn
 import torch.nn.functional as F
 
 from .checkpoint import write
+from .notes import NoteNetwork
 from .optimiser import Optimiser
 from .pairs import Pairs
 from .probe import choose_layer
-from .semantic import RISE_FRAMES, SemanticConfig, SemanticNetwork, SemanticTokenizer
+from .semantic import SemanticConfig, SemanticNetwork, SemanticTokenizer
+from .train_notes import NAME as NOTES
+from .train_notes import load_notes
 
 BATCH = 16
 CLIP_FRAMES = 150
@@ -162,20 +165,22 @@ def train(model: MaskedPrediction, pairs: Pairs, minutes: float, path: Path) -> 
 
 
 @torch.no_grad()
-def cluster(model: MaskedPrediction, layer: int, pairs: Pairs, codebooks: int, onset_books: int) -> SemanticTokenizer:
+def cluster(
+    model: MaskedPrediction, layer: int, pairs: Pairs, codebooks: int, note_books: int = 0, notes: NoteNetwork | None = None
+) -> SemanticTokenizer:
     """The tokenizer that ends at `layer`: its features on their discriminant directions and on the unit sphere (a vector's
-    length is mostly loudness), clustered by k-means, and what a cluster leaves over by the next codebook; the rises of the
-    bands on their principal directions likewise by the last `onset_books`."""
+    length is mostly loudness), clustered by k-means, and what a cluster leaves over by the next codebook. The first
+    `note_books` of the codebooks are those of `notes`."""
     network = model.network
-    shape = replace(network.config, codebooks=codebooks, onset_books=onset_books, layer=layer, layers=layer)
+    shape = replace(network.config, codebooks=codebooks, note_books=note_books, layer=layer, layers=layer)
     tokenizer = SemanticTokenizer(shape)
     tokenizer.network.input.load_state_dict(network.input.state_dict())
     tokenizer.network.blocks.load_state_dict(network.blocks[:layer].state_dict())
+    if note_books:
+        tokenizer.notes.load_state_dict(notes.state_dict())
     parts: list[torch.Tensor] = []
-    rises: list[torch.Tensor] = []
     while sum(part[..., 0].numel() for part in parts) < CLUSTER_FRAMES:
         bands = pairs.draw(BATCH, CLIP_FRAMES)
-        rises.append(F.relu(bands[..., RISE_FRAMES:, :] - bands[..., :-RISE_FRAMES, :]).flatten(0, 2))
         hidden = tokenizer.network(bands.flatten(0, 1))[layer - 1]
         parts.append(tokenizer.norm(hidden).unflatten(0, (2, BATCH)))
     features = torch.cat(parts, dim=1)
@@ -184,12 +189,6 @@ def cluster(model: MaskedPrediction, layer: int, pairs: Pairs, codebooks: int, o
     tokenizer.project.bias.copy_(-directions @ features.flatten(0, 2).mean(0))
     points = F.normalize(tokenizer.project(features.flatten(0, 2)), dim=-1)
     tokenizer.quantizer.initialise(points, iterations=CLUSTER_ITERATIONS)
-    if onset_books:
-        risen = torch.cat(rises)
-        directions = torch.linalg.eigh(torch.cov(risen.t())).eigenvectors[:, -tokenizer.config.projected :].t()
-        tokenizer.onset_project.weight.copy_(directions)
-        tokenizer.onset_project.bias.copy_(-directions @ risen.mean(0))
-        tokenizer.onset_quantizer.initialise(tokenizer.onset_project(risen), iterations=CLUSTER_ITERATIONS)
     return tokenizer
 
 
@@ -221,8 +220,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=40.0, help="in all; 0 only clusters what is trained")
     parser.add_argument("--layer", type=int, help="the layer to cluster (default: the probe's choice)")
-    parser.add_argument("--codebooks", type=int, default=4, help="of the product code; 1 is plain clustering")
-    parser.add_argument("--onset-books", type=int, default=2, help="how many of those tell what is struck")
+    parser.add_argument("--codebooks", type=int, default=6, help="in all; behind the note books a product code, 1 is plain clustering")
+    parser.add_argument("--note-books", type=int, default=4, help="how many of those tell what is struck: notes at a time")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -230,14 +229,15 @@ def main() -> None:
     folder = arguments.work / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     pairs = Pairs(arguments.work / "pairs", seed=int(time.time()))
+    notes, figures = (None, {}) if arguments.note_books == 0 else load_notes(folder / NOTES, SemanticConfig())
     model = MaskedPrediction(SemanticConfig())
     train(model, pairs, arguments.minutes, folder / "semantic_network.pt")
     model.eval()
     chosen, scores = choose_layer(model.network, arguments.work)
     layer = arguments.layer or chosen
     print(f"probe F1 by layer {scores}, clustering layer {layer}", flush=True)
-    tokenizer = cluster(model, layer, pairs, arguments.codebooks, arguments.onset_books)
-    state = {"config": tokenizer.config.to_dict(), "model": tokenizer.state_dict(), "probe": scores}
+    tokenizer = cluster(model, layer, pairs, arguments.codebooks, arguments.note_books, notes)
+    state = {"config": tokenizer.config.to_dict(), "model": tokenizer.state_dict(), "probe": scores, "notes": figures}
     write(folder / "semantic.pt", state)
 
 

@@ -28,8 +28,8 @@ WARM_UP = 0.02
 MUON_RATE = 3e-3
 ADAM_RATE = 3e-3
 AVERAGE_DECAY = 0.998
-BOOK_DECAY = 0.65
-"""How much less each codebook's loss counts than the one's before it: later books are nearly noise to a small model,
+BOOK_DECAY = {"semantic": 1.0, "coarse": 0.65, "fine": 0.65}
+"""How much less each codebook's loss counts than the one's before it: later acoustic books are nearly noise to a small model,
 and are heard less."""
 LONGEST_TURN = 5.0
 """Minutes: what took longer than this between two steps was no training, the machine slept."""
@@ -139,7 +139,7 @@ class Trainer:
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16):
             each = losses(self.model, batch, self.corruption)
-        weights = BOOK_DECAY ** torch.arange(len(each))
+        weights = BOOK_DECAY[self.stage_id] ** torch.arange(len(each))
         (each @ (weights / weights.sum())).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:

@@ -128,23 +128,27 @@ def test_decoder_graph(codec: Codec, exported: Tokenizers, chunks: tuple[int, ..
         assert np.allclose(found[f"spectrum_{index}"], part.numpy(), atol=1e-3 * float(part.abs().max()))
 
 
-@pytest.mark.parametrize(("codebooks", "onset_books"), [(1, 0), (2, 0), (4, 2)])
+@pytest.mark.parametrize(("codebooks", "note_books"), [(1, 0), (2, 0), (4, 2)])
 @pytest.mark.parametrize("chunks", [(FRAMES,), CHUNKS])
-def test_semantic_graph(codebooks: int, onset_books: int, audio: torch.Tensor, chunks: tuple[int, ...]) -> None:
+def test_semantic_graph(codebooks: int, note_books: int, audio: torch.Tensor, chunks: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    semantic = SemanticTokenizer(replace(TINY_SEMANTIC, codebooks=codebooks, onset_books=onset_books)).eval()
+    config = replace(TINY_SEMANTIC, codebooks=codebooks, note_books=note_books, cardinality=96 if note_books else 32)
+    semantic = SemanticTokenizer(config).eval()
     loudly(semantic)
     with torch.no_grad():
         bands = torch.randn(1, 400, semantic.network.filters.shape[1])
         semantic.quantizer.initialise(semantic.features(bands).flatten(0, 1))
-        if onset_books:
-            semantic.onset_quantizer.initialise(semantic.onsets(bands).flatten(0, 1))
+        if note_books:
+            torch.nn.init.normal_(semantic.notes.output.weight, std=0.5)
         graph = semantic_graph(semantic)
         expected = semantic.tokens(audio[:, 0]).numpy()
     spectrum = analyse(audio[:, 0], TINY_SEMANTIC.analysis, TINY_SEMANTIC.hop).numpy()
     found = run_in_chunks(graph, {"spectrum_0": spectrum}, chunks)["tokens"]
     assert found.dtype == np.int64 and found.shape == ((1, FRAMES) if codebooks == 1 else (1, FRAMES, codebooks))
     assert np.mean(found.reshape(expected.shape) == expected) > 0.95
+    if note_books:
+        named = (expected[..., :note_books] > 0).mean()
+        assert 0.05 < named < 0.95, "some books have a note and some have none"
 
 
 def test_an_absent_book_counts_for_nothing(codec: Codec) -> None:
