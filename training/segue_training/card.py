@@ -107,7 +107,8 @@ def model_card(
     lines += [
         "",
         "MIDI was rendered with sampled pianos in measured rooms, transposed by up to 5 semitones, with the tempo "
-        "changed by up to 12 %, and humanised where it was flat. The copyright of the songs behind POP909 is not ours: "
+        "changed by up to 12 %, and humanised where it was flat; the semantic stage also learnt from notes that were never "
+        "rendered. The copyright of the songs behind POP909 is not ours: "
         "the model was trained on performances of them and no rendering of one is shipped.",
         "",
         "## Credits",

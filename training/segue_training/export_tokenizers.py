@@ -56,6 +56,7 @@ TINY_SEMANTIC = SemanticConfig(
     note_dim=32,
     note_layers=1,
     note_levels=1,
+    note_rests=7,
     analysis=Analysis(1920, 481, 960),
 )
 CONFIGURATIONS = {

@@ -47,7 +47,7 @@ def config_of(described: dict[str, Any], stage: dict[str, Any], graph: Path, gui
         condition.get("cardinality", 0),
         tuple(stage["condition"]["offsets"]) if condition else (),
         condition.get("codebooks", 1),
-        guidance,
+        guidance=guidance,
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .flattened import FlattenedConfig
+from .notes import KEYS
 from .stages import AutoregressiveConfig, ParallelConfig, StageConfig
 from .transformer import TransformerShape
 
@@ -45,6 +46,8 @@ def _chain(
     context: int,
     pianos: tuple[str, ...] = (),
     semantic_books: int = 1,
+    rests: tuple[int, int] | None = None,
+    eagerness: float = 0.0,
     candidates: tuple[int, int] | None = None,
     dials: tuple[float, float, float, float] = (1.1, 1.1, 0.6, 0.95),
     guidance: float = 1.0,
@@ -54,7 +57,7 @@ def _chain(
     of_semantic, of_coarse = candidates or (fine.candidates, fine.candidates)
     several = depth if semantic_books > 1 else None
     semantic = AutoregressiveConfig(
-        semantic_books, semantic_cardinality, context, of_semantic, temporal, several
+        semantic_books, semantic_cardinality, context, of_semantic, temporal, several, rests=rests, eagerness=eagerness
     )
     coarse = AutoregressiveConfig(
         fine.given,
@@ -66,7 +69,7 @@ def _chain(
         semantic_cardinality,
         (0, 1, 2),
         semantic_books,
-        guidance,
+        guidance=guidance,
     )
     return Preset(
         name,
@@ -91,6 +94,7 @@ PRESETS = {
         context=512,
         pianos=("salamander", "splendid", "fluid", "bright"),
         semantic_books=6,
+        rests=(1 + KEYS * 8, 1 + KEYS * 8 + 32),
         # Of coarse ones of the first pack 64 were the softest, and every continuation faded; all take two to four times as long to sort.
         candidates=(256, 256),
         dials=(0.95, 0.8, 0.3, 1.0),
@@ -102,8 +106,9 @@ PRESETS = {
 def _tiny(semantic_books: int) -> Preset:
     shape = TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2)
     fine = ParallelConfig(given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2)
-    cardinality = 32 if semantic_books == 1 else 96
-    return _chain("tiny", "Tiny", shape, shape, fine, cardinality, 128, semantic_books=semantic_books, guidance=1.5)
+    # Note tokens of one level.
+    cardinality, rests = (32, None) if semantic_books == 1 else (96, (1 + KEYS, 96))
+    return _chain("tiny", "Tiny", shape, shape, fine, cardinality, 128, (), semantic_books, rests, eagerness=0.3, guidance=1.5)
 
 
 PRESETS["tiny"] = _tiny(semantic_books=2)

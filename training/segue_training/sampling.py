@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+import torch.nn.functional as F
 
 SMALLEST_TOP_P = 1e-6
 """top_p is raised to this, so that the best candidate is always kept."""
@@ -49,6 +50,39 @@ def sample_or_hold(
     best = (torch.cat((moves, hold.log()), dim=-1) + noise).argmax(dim=-1, keepdim=True)
     token = torch.cat((ids, previous[:, None]), dim=-1).gather(-1, best)
     return token.squeeze(-1), log_probs.gather(-1, token).squeeze(-1)
+
+
+def sample_or_rest(
+    logits: Tensor,
+    previous: Tensor,
+    rests: range,
+    noise: Tensor,
+    inv_temperature: float,
+    top_p: float,
+    eagerness: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """As `sample_or_hold`, for a codebook whose tokens `rests` count how long nothing has been struck, those before them being
+    notes: whether it rests is drawn at the model's own probability of all rests together, and which rest it is follows from
+    the one before. A temperature that made rests likelier would end in silence, one that made them rarer in haste.
+
+    logits [B, V], previous [B] (V or more: none), noise [B, K] → token [B], log_prob [B]: of a rest, that it is one. The K
+    candidates are the K − 1 most likely notes, then the rest. `eagerness`: by how much the log odds of a note are raised.
+    """
+    log_probs = logits.log_softmax(dim=-1)
+    notes, resting = log_probs[:, : rests.start], log_probs[:, rests.start :].logsumexp(dim=-1, keepdim=True)
+    playing = notes.logsumexp(dim=-1, keepdim=True)
+    odds = playing - resting + eagerness
+    others, ids = notes.topk(min(noise.shape[-1] - 1, rests.start), dim=-1)
+    scaled = others * inv_temperature
+    probability = scaled.softmax(dim=-1)
+    before = probability.cumsum(dim=-1) - probability
+    kept = scaled.masked_fill(before >= max(top_p, SMALLEST_TOP_P), HIDDEN)
+    moves = kept.log_softmax(dim=-1) + F.logsigmoid(odds)
+    candidates = torch.cat((moves, F.logsigmoid(-odds)), dim=-1)
+    best = (candidates + noise[:, : candidates.shape[-1]]).argmax(dim=-1, keepdim=True)
+    rest = torch.where(previous < rests.stop, previous + 1, 0).clamp(rests.start, rests.stop - 1)
+    token = torch.cat((ids, rest[:, None]), dim=-1).gather(-1, best)
+    return token.squeeze(-1), torch.cat((others, resting), dim=-1).gather(-1, best).squeeze(-1)
 
 
 def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from .dataset import SOURCE_SHARES, training_files
 from .midi import Note, read_notes
-from .notes import DELAY, NOTHING
+from .notes import DELAY, NOTHING, with_rests
 from .render import EXCERPT_SECONDS, FEWEST_NOTES, note_table, played_by_somebody, some_of
 from .semantic import SemanticConfig
 from .token_data import Excerpt, write_shard
@@ -43,7 +44,7 @@ def tokens_of(notes: np.ndarray, seconds: float, config: SemanticConfig) -> np.n
     # Tokens are of what was struck so many frames before.
     tokens[DELAY:] = tokens[: frames - DELAY]
     tokens[:DELAY, : config.note_books] = NOTHING
-    return tokens
+    return with_rests(torch.from_numpy(tokens)[None], config.note_levels, config.note_rests)[0].numpy()
 
 
 def excerpts(files: dict[str, list[Path]], hours: float, config: SemanticConfig, seed: int) -> Iterator[Excerpt]:

@@ -46,6 +46,7 @@ class SemanticConfig:
     note_dim: int = 256
     note_layers: int = 4
     note_levels: int = 8
+    note_rests: int = 32
     analysis: Analysis = Analysis(8192, 1025, 3840)
 
     def to_dict(self) -> dict:
@@ -97,7 +98,7 @@ class SemanticNetwork(nn.Module):
 def note_network(config: SemanticConfig) -> NoteNetwork:
     """An untrained one of this shape."""
     bands = pitch_filters(config).shape[1]
-    return NoteNetwork(bands, config.note_dim, config.note_layers, config.kernel, config.note_levels)
+    return NoteNetwork(bands, config.note_dim, config.note_layers, config.kernel, config.note_levels, config.note_rests)
 
 
 class SemanticTokenizer(nn.Module):
@@ -121,7 +122,7 @@ class SemanticTokenizer(nn.Module):
         config, own = self.config, self.quantizer.codebooks
         if not config.note_books:
             return own
-        notes = note_vectors(config.note_levels, config.cardinality, config.projected)
+        notes = note_vectors(config.note_levels, config.note_rests, config.cardinality, config.projected)
         return torch.cat([notes.expand(config.note_books, -1, -1), own])
 
     def features(self, bands: torch.Tensor) -> torch.Tensor:

@@ -55,6 +55,33 @@ def _sampler_or_hold(
     return token, g.op("GatherElements", log_probs, token, axis=-1)
 
 
+def _sampler_or_rest(
+    g: Graph, logits: str, previous: str, noise: str, config: AutoregressiveConfig, top_p: str
+) -> tuple[str, str]:
+    """logits [N, 1, V], previous [N, 1, 1], noise [N, 1, K] → token, log_prob [N, 1, 1]. Twin of `sampling.sample_or_rest`."""
+    last, rests = g.integers(-1), range(*config.rests)
+    sizes = g.weight("sizes_of_rests", np.array([rests.start, config.cardinality - rests.start], np.int64))
+    notes, all_rests = g.ops("Split", g.op("LogSoftmax", logits, axis=-1), sizes, out=2, axis=-1)
+    resting = g.op("ReduceLogSumExp", all_rests, last, keepdims=1)
+    count = min(config.candidates - 1, rests.start)
+    playing = g.op("ReduceLogSumExp", notes, last, keepdims=1)
+    odds = g.op("Add", g.op("Sub", playing, resting), g.scalar(config.eagerness))
+    rests_probable, plays_probable = (g.op("Neg", g.op("Softplus", x)) for x in (odds, g.op("Neg", odds)))
+    others, ids = g.ops("TopK", notes, g.integers(count), out=2, axis=-1)
+    scaled = g.op("Mul", others, "inv_temperature")
+    before = g.op("CumSum", g.op("Softmax", scaled, axis=-1), last, exclusive=1)
+    kept = g.op("Where", g.op("Less", before, top_p), scaled, g.scalar(HIDDEN))
+    moves = g.op("Add", g.op("LogSoftmax", kept, axis=-1), plays_probable)
+    if count + 1 < config.candidates:
+        noise = g.op("Slice", noise, g.integers(0), g.integers(count + 1), last)
+    best = g.op("ArgMax", g.op("Add", g.op("Concat", moves, rests_probable, axis=-1), noise), axis=-1, keepdims=1)
+    known = g.op("Less", previous, g.integers(rests.stop))
+    following = g.op("Where", known, g.op("Add", previous, g.integers(1)), g.integers(0))
+    rest = g.op("Min", g.op("Max", following, g.integers(rests.start)), g.integers(rests.stop - 1))
+    token = g.op("GatherElements", g.op("Concat", ids, rest, axis=-1), best, axis=-1)
+    return token, g.op("GatherElements", g.op("Concat", others, resting, axis=-1), best, axis=-1)
+
+
 def sampler_inputs(g: Graph, noise_shape: list[int | str]) -> str:
     """Declare noise, inv_temperature and top_p; returns the name of top_p, raised so that the best is kept."""
     g.input("noise", FLOAT, noise_shape)
@@ -260,9 +287,12 @@ def _depth(
             following = gains[2 * index + 1 : 2 * index + 3]
             normed, residual = _rest_of_block(g, f"depth.{index}", block, mixed, residual, following)
         logits = _guided(g, config, linear(g, normed, f"head.{level}", stage.heads[level]))
-        token, log_prob = _sampler_or_hold(
-            g, logits, before[level], noise[level], config.cardinality, config.candidates, top_p
-        )
+        if level == 0 and config.rests:
+            token, log_prob = _sampler_or_rest(g, logits, before[0], noise[0], config, top_p)
+        else:
+            token, log_prob = _sampler_or_hold(
+                g, logits, before[level], noise[level], config.cardinality, config.candidates, top_p
+            )
         tokens.append(token)
         log_probs.append(log_prob)
         all_logits.append(logits)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .sampling import sample, sample_or_hold
+from .sampling import sample, sample_or_hold, sample_or_rest
 from .transformer import RMSNorm, Transformer, TransformerShape
 
 
@@ -29,6 +29,10 @@ class AutoregressiveConfig:
     condition_offsets: tuple[int, ...] = ()
     condition_books: int = 1
     """Codebooks of the conditioning stream, all of which are seen at each offset"""
+    rests: tuple[int, int] | None = None
+    """Of the first codebook the first token that is a rest (`notes`) and the one behind the last: see `sampling.sample_or_rest`"""
+    eagerness: float = 0.0
+    """How much readier it is to end a rest than its training says, in nats; training knows nothing of it"""
     guidance: float = 1.0
     """Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598; of tokens: MusicGen, Copet et al. 2023,
     arXiv:2306.05284): how far the logits are taken from those without the condition to those with it; 1 is none. Training
@@ -141,7 +145,11 @@ class AutoregressiveStage(nn.Module):
         for level in range(config.codebooks):
             told, *untold = (self.logits(context, frame)[:, level] for context in contexts)
             logits = untold[0] + config.guidance * (told - untold[0]) if untold else told
-            drawn = sample_or_hold(logits, codes[:, -1, level], noise[:, level], inv_temperature, top_p)
+            if level == 0 and config.rests:
+                rests = range(*config.rests)
+                drawn = sample_or_rest(logits, codes[:, -1, 0], rests, noise[:, 0], inv_temperature, top_p, config.eagerness)
+            else:
+                drawn = sample_or_hold(logits, codes[:, -1, level], noise[:, level], inv_temperature, top_p)
             frame[:, level], log_prob = drawn
             log_probs.append(log_prob)
             all_logits.append(logits)
@@ -263,4 +271,5 @@ def config_from_dict(found: dict[str, Any]) -> StageConfig:
     fields["temporal"] = TransformerShape(**fields["temporal"])
     fields["depth"] = TransformerShape(**fields["depth"]) if fields["depth"] else None
     fields["condition_offsets"] = tuple(fields["condition_offsets"])
+    fields["rests"] = tuple(fields["rests"]) if fields.get("rests") else None
     return AutoregressiveConfig(**fields)

@@ -35,6 +35,13 @@ def condition_window(
     return window.reshape(len(positions), -1)
 
 
+def _end(semantic: np.ndarray, rests_from: int) -> int:
+    """The frames of an excerpt up to the last note struck. What follows it is mostly the end of a piece, and a stage that has learnt
+    how pieces end takes its own pauses for one (RESULTS.md)."""
+    struck = np.flatnonzero(semantic[:, 0] < rests_from)
+    return int(struck[-1]) + 1 if len(struck) else 0
+
+
 UNHEARD_SHARE = 0.6
 """Of the crops of the semantic stage, where there are excerpts that were never rendered."""
 
@@ -43,7 +50,10 @@ class Crops:
     """Draws batches of random crops: any start, each second of the cache equally likely, of what was rendered and what was not."""
 
     def __init__(self, excerpts: list[Excerpt], stage: str, config: StageConfig, seed: int) -> None:
-        self._excerpts = [e for e in excerpts if stage == "semantic" or len(e.acoustic)]
+        rests = getattr(config, "rests", None)
+        if rests is not None:
+            excerpts = [Excerpt(e.semantic[: _end(e.semantic, rests[0])], e.acoustic) for e in excerpts]
+        self._excerpts = [e for e in excerpts if (len(e.semantic) if stage == "semantic" else len(e.acoustic))]
         self._stage = stage
         self._config = config
         self._random = np.random.default_rng(seed)

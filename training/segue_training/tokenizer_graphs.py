@@ -168,7 +168,32 @@ def note_books(graph: Graph, network: NoteNetwork, bands: str, books: int) -> st
     token = graph.op("Add", graph.op("Mul", keys, graph.integers(network.levels)), graph.op("Cast", level, to=INT64))
     token = graph.op("Add", token, graph.integers(1))
     token = graph.op("Where", graph.op("Greater", surest, graph.scalar(THRESHOLD)), token, graph.integers(0))
-    return graph.ops("TopK", token, graph.integers(books), out=2, axis=2)[0]
+    token = graph.ops("TopK", token, graph.integers(books), out=2, axis=2)[0]
+    first = graph.op("Slice", token, graph.integers(0), graph.integers(1), graph.integers(2))
+    first = rests(graph, first, KEYS * network.levels, network.rests)
+    if books == 1:
+        return first
+    others = graph.op("Slice", token, graph.integers(1), graph.integers(2**62), graph.integers(2))
+    return graph.op("Concat", first, others, axis=2)
+
+
+def rests(graph: Graph, token: str, notes: int, longest: int) -> str:
+    """The first book's tokens [1, T, 1] with rests for `NOTHING`, and `state_rest` [1, 1, 1]: for how many frames nothing had
+    been struck before. Twin of `notes.with_rests`."""
+    struck = graph.op("Greater", token, graph.integers(0))
+    ones = graph.op("Add", graph.op("Mul", token, graph.integers(0)), graph.integers(1))
+    frames = graph.op("CumSum", ones, graph.integers(1), exclusive=1)
+    # For each frame the last one up to it that was struck: [1, T, T].
+    across = graph.op("Transpose", graph.op("Where", struck, frames, graph.integers(-(2**40))), perm=[0, 2, 1])
+    seen = graph.op("Where", graph.op("LessOrEqual", graph.op("Transpose", frames, perm=[0, 2, 1]), frames), across, graph.integers(-(2**40)))
+    last = graph.op("ReduceMax", seen, graph.integers(2), keepdims=1)
+    before = graph.op("Cast", graph.input("state_rest", FLOAT, [1, 1, 1]), to=INT64)
+    since = graph.op("Sub", frames, graph.op("Max", last, graph.op("Sub", graph.integers(-1), before)))
+    final = graph.op("Slice", since, graph.integers(-1), graph.integers(2**62), graph.integers(1))
+    graph.op("Cast", graph.op("Min", final, graph.integers(longest)), to=FLOAT, out="next_state_rest")
+    graph.output("next_state_rest", FLOAT, [1, 1, 1])
+    rest = graph.op("Add", graph.op("Min", since, graph.integers(longest)), graph.integers(notes))
+    return graph.op("Where", struck, token, rest)
 
 
 def semantic_graph(tokenizer: SemanticTokenizer) -> onnx.ModelProto:

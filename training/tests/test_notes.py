@@ -15,6 +15,7 @@ from segue_training.optimiser import Optimiser
 from segue_training.semantic import SemanticNetwork, note_network
 
 CONFIG = replace(TINY_SEMANTIC, cardinality=1024, note_books=2, note_levels=8)
+REST = KEYS * 8
 BANDS = SemanticNetwork(CONFIG).filters.shape[1]
 
 
@@ -22,7 +23,7 @@ class Given(NoteNetwork):
     """One that names what it is told to."""
 
     def __init__(self, odds: torch.Tensor, velocity: torch.Tensor) -> None:
-        super().__init__(4, 8, 1, 3, levels=8)
+        super().__init__(4, 8, 1, 3, levels=8, rests=3)
         self.given = (odds, velocity)
 
     def forward(self, bands: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,19 +42,20 @@ def named(struck: dict[tuple[int, int], tuple[float, float]], frames: int, books
 def test_a_key_is_named_once_the_highest_first_and_the_surest_of_too_many() -> None:
     tokens = named({(1, 40): (2.0, 0.0), (2, 40): (3.0, 0.9), (1, 52): (1.0, 0.99), (4, 40): (1.0, 0.3)}, 6, 2)
     assert tokens.tolist() == [
-        [NOTHING, NOTHING],
+        [REST + 1, NOTHING],
         [1 + 52 * 8 + 7, 1 + 40 * 8],
-        [NOTHING, NOTHING],
-        [NOTHING, NOTHING],
+        [REST + 1, NOTHING],
+        [REST + 2, NOTHING],
         [1 + 40 * 8 + 2, NOTHING],
-        [NOTHING, NOTHING],
+        [REST + 1, NOTHING],
     ]
+    assert named({}, 5, 1)[:, 0].tolist() == [REST + 1, REST + 2, REST + 3, REST + 3, REST + 3], "the last is for all longer ones"
     crowded = named({(0, 10): (3.0, 0.5), (0, 20): (1.0, 0.5), (0, 30): (2.0, 0.5)}, 1, 2)
     assert [(token - 1) // 8 for token in crowded[0].tolist()] == [30, 10]
 
 
 def test_notes_that_are_alike_have_vectors_that_are_near() -> None:
-    vectors = note_vectors(8, 1024, 64)
+    vectors = note_vectors(8, 100, 1024, 64)
 
     def apart(a: int, b: int) -> float:
         return float((vectors[a] - vectors[b]).norm())
@@ -61,9 +63,10 @@ def test_notes_that_are_alike_have_vectors_that_are_near() -> None:
     middle = 1 + 39 * 8 + 4
     assert apart(middle, middle + 1) < apart(middle, middle + 8) < apart(middle, middle + 20 * 8)
     assert apart(middle, middle + 12 * 8) < apart(middle, middle + 13 * 8), "an octave is nearer than a ninth"
-    assert not vectors[1 + KEYS * 8 :].any()
-    with pytest.raises(ValueError, match="705 tokens"):
-        note_vectors(8, 512, 64)
+    assert not vectors[1 + REST + 100 :].any()
+    assert apart(REST + 6, REST + 7) < apart(REST + 6, REST + 12) < apart(REST + 6, REST + 40) < apart(REST + 6, middle)
+    with pytest.raises(ValueError, match="805 tokens"):
+        note_vectors(8, 100, 512, 64)
 
 
 def test_what_is_played_higher_is_named_higher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
 """What the sampler of docs/pack.md promises."""
 
+import numpy as np
 import torch
 
-from segue_training.sampling import gumbel, sample, sample_or_hold
+from segue_training.sampling import gumbel, sample, sample_or_hold, sample_or_rest
 
 LOGITS = torch.tensor([[0.1, 3.0, 2.0, -1.0, 2.5]])
 
@@ -60,3 +61,24 @@ def test_a_stream_without_a_past_and_a_greedy_one():
     assert token.item() == 1 and torch.isfinite(log_prob).all()
     assert sample_or_hold(LOGITS, torch.tensor([1]), silent, 1.0, 1.0)[0].item() == 1
     assert sample_or_hold(LOGITS, torch.tensor([4]), torch.tensor([[0.0, 0, 0, 0, 50.0]]), 9.0, 0.1)[0].item() == 4
+
+
+def test_temperature_leaves_the_rests_alone_and_sharpens_the_notes():
+    """Tokens 3 and 4 are rests: together they are drawn as often as the model says, and count."""
+    rows, noise = LOGITS.expand(20000, 5), gumbel((20000, 5), torch.Generator().manual_seed(1))
+    resting = LOGITS.softmax(-1)[0, 3:].sum()
+    for before, rest in ((0, 3), (3, 4), (4, 4), (5, 3)):
+        previous = torch.full((20000,), before)
+        for inv_temperature, top_p in ((0.5, 1.0), (1.0, 1.0), (4.0, 1.0), (1.0, 0.6)):
+            token, log_prob = sample_or_rest(rows, previous, range(3, 5), noise, inv_temperature, top_p)
+            assert abs((token == rest).float().mean().item() - resting.item()) < 0.02
+            assert torch.allclose(log_prob[token == rest], resting.log())
+            notes = (LOGITS[0, :3] * inv_temperature).softmax(-1)
+            played = token[token != rest]
+            assert (played < 3).all()
+            assert abs((played == 1).float().mean().item() - (1.0 if top_p < 1 else notes[1].item())) < 0.02
+    eager, _ = sample_or_rest(rows, previous, range(3, 5), noise, 1.0, 1.0, eagerness=0.7)
+    odds = (1 - resting) / resting * np.exp(0.7)
+    assert abs((eager < 3).float().mean().item() - (odds / (1 + odds)).item()) < 0.02
+    few, _ = sample_or_rest(rows, torch.zeros(20000, dtype=torch.long), range(3, 5), noise[:, :2], 1.0, 1.0)
+    assert set(few.tolist()) == {1, 3}, "the best note and the rest"

@@ -20,6 +20,7 @@ SEMANTIC = AutoregressiveConfig(1, 50, 256, 16, TEMPORAL)
 COARSE = AutoregressiveConfig(3, 40, 256, 16, dataclasses.replace(TEMPORAL, shared=2), TransformerShape(32, 2, 1, 32), 50, (0, 1, 2), 2)
 GUIDED = dataclasses.replace(COARSE, guidance=2.0)
 PRODUCT = AutoregressiveConfig(2, 50, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32))
+RESTS = dataclasses.replace(PRODUCT, rests=(30, 45), eagerness=0.5)
 FINE = ParallelConfig(given=3, codebooks=2, cardinality=40, candidates=16, width=64, blocks=2)
 
 
@@ -71,7 +72,9 @@ class Cached:
 
 
 @pytest.mark.parametrize(
-    "config", [SEMANTIC, PRODUCT, COARSE, GUIDED], ids=["semantic", "product", "coarse", "guided"]
+    "config",
+    [SEMANTIC, PRODUCT, RESTS, COARSE, GUIDED],
+    ids=["semantic", "product", "rests", "coarse", "guided"],
 )
 def test_prefill_append_and_single_steps_agree_with_torch(config):
     model = lively(config)
