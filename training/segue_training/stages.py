@@ -32,7 +32,7 @@ class AutoregressiveConfig:
     rests: tuple[int, int] | None = None
     """Of the first codebook the first token that is a rest (`notes`) and the one behind the last: see `sampling.sample_or_rest`"""
     eagerness: float = 0.0
-    """How much readier it is to end a rest than its training says, in nats; training knows nothing of it"""
+    """How much readier it is to end a rest than it has learnt, in nats (below 0: how much less); training knows nothing of it"""
     guidance: float = 1.0
     """Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598; of tokens: MusicGen, Copet et al. 2023,
     arXiv:2306.05284): how far the logits are taken from those without the condition to those with it; 1 is none. Training
