@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from .flattened import FlattenedConfig
 from .notes import KEYS
+from .semantic import SemanticConfig, rest_tokens
 from .stages import AutoregressiveConfig, ParallelConfig, StageConfig
 from .transformer import TransformerShape
 
@@ -94,7 +95,7 @@ PRESETS = {
         context=512,
         pianos=("salamander", "splendid", "fluid", "bright"),
         semantic_books=6,
-        rests=(1 + KEYS * 8, 1 + KEYS * 8 + 32),
+        rests=rest_tokens(SemanticConfig()),
         # Of coarse ones of the first pack 64 were the softest, and every continuation faded; all take two to four times as long to sort.
         candidates=(256, 256),
         # The codec and a guided coarse stage add notes that nobody meant: what is meant is a little calmer than it was learnt.

@@ -75,11 +75,7 @@ def write_shards(found: Iterator[Excerpt], out: Path) -> float:
 
     def keep() -> None:
         nonlocal number
-        path = out / f"{PREFIX}{number:05d}.npz"
-        # Written beside the folder and moved into it, so that a reader never sees half a shard.
-        temporary = out.parent / f"{out.name}_{path.name}"
-        write_shard(temporary, waiting)
-        temporary.rename(path)
+        write_shard(out / f"{PREFIX}{number:05d}.npz", waiting)
         number += 1
         waiting.clear()
 

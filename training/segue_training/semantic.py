@@ -16,7 +16,7 @@ from torch import nn
 import torch.nn.functional as F
 
 from .blocks import CausalConvNeXt
-from .notes import NoteNetwork, note_vectors
+from .notes import KEYS, NoteNetwork, note_vectors
 from .quantizer import ResidualQuantizer
 from .spectrum import Analysis, analyse
 
@@ -93,6 +93,12 @@ class SemanticNetwork(nn.Module):
             x = block(x)
             features.append(x)
         return features
+
+
+def rest_tokens(config: SemanticConfig) -> tuple[int, int]:
+    """Of the first note book: the first token that is a rest, and the one behind the last."""
+    first = 1 + KEYS * config.note_levels
+    return first, first + config.note_rests
 
 
 def note_network(config: SemanticConfig) -> NoteNetwork:

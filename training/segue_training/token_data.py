@@ -129,14 +129,17 @@ class Shards:
 
 
 def write_shard(path: Path, excerpts: list[Excerpt]) -> None:
-    """All excerpts end to end, with their lengths."""
+    """All excerpts end to end, with their lengths; written beside the folder and moved into it, so that a reader never sees
+    half a shard."""
+    temporary = path.parent.parent / f"{path.parent.name}_{path.name}"
     np.savez(
-        path,
+        temporary,
         semantic=np.concatenate([e.semantic for e in excerpts]).astype(np.uint16),
         acoustic=np.concatenate([e.acoustic for e in excerpts]).astype(np.uint16),
         semantic_lengths=np.array([len(e.semantic) for e in excerpts]),
         acoustic_lengths=np.array([len(e.acoustic) for e in excerpts]),
     )
+    temporary.rename(path)
 
 
 def read_shard(path: Path) -> list[Excerpt]:

@@ -116,11 +116,8 @@ def write_shards(tokeniser: Tokeniser, source: Source, out: Path, seed: int, pro
             excerpts.append(tokeniser.tokens(mid_side(torch.from_numpy(samples.T))))
             entries.append({"id": rendering.id, "piece": rendering.piece, "gain_db": round(gain, 2)})
             seconds += rendering.seconds
-        # Written beside the folder and moved into it, so that a reader never sees half a shard.
-        temporary = out.parent / f"{out.name}_{path.name}"
-        write_shard(temporary, excerpts)
         path.with_suffix(".json").write_text(json.dumps(entries))
-        temporary.rename(path)
+        write_shard(path, excerpts)
         if (number // processes) % 8 == 0:
             speed = seconds / (time.monotonic() - begun)
             print(f"{path.stem} of {len(shards)}, {speed:.0f} × real time", flush=True)
