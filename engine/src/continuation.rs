@@ -14,15 +14,17 @@ use crate::prompt::{Ear, OpenPrompt};
 use crate::recall::{Lull, Memory};
 pub use crate::sampler::Sampling;
 use crate::signals::Signals;
-use crate::stages::{self, Running, Streams};
-use crate::take::{Provenance, Take, TakeId};
+use crate::stages::{self, Running, Streams, is_semantic, reach};
+use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::take_decoder::check_take;
 use crate::tokenizers::Decoder;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Acoustic frames of the first steps and of all later ones: the first sound soon, then less overhead.
+/// Acoustic frames of steps: the first one makes a multiple of so many, with what the decoder's windows hold back; then a few
+/// of the second size; then those of all later ones. So the first sound comes soon, and then there is less overhead.
 const FIRST_CHUNK: usize = 2;
+const SECOND_CHUNK: usize = 4;
 const CHUNK: usize = 8;
 /// The same of a continuation that goes beside another, which has made most of what it needs.
 const CHUNK_BESIDE: usize = 32;
@@ -73,7 +75,7 @@ impl Continuation {
     /// # Errors
     /// [`Error::Request`] if the prompt is too short, silent or not finite; otherwise what the graphs say.
     pub fn prefill(models: Arc<Models>, prompt: &[Vec<f32>], seed: u64) -> Result<Self> {
-        OpenPrompt::new(models, prompt)?.close(prompt, seed)
+        OpenPrompt::new(models, prompt)?.close(prompt, seed, None)
     }
 
     /// Continues a take's prompt once more, from its tokens: another seed gives another continuation of the same
@@ -220,8 +222,8 @@ impl Continuation {
     }
 
     /// Makes a little more (a few frames of every stage) and returns the stereo samples that are final with it, planar, at the
-    /// pack's rate. The first sample ever returned is the one right after the prompt's end. The first steps may return
-    /// none. Settings take effect at once.
+    /// pack's rate. The first sample ever returned is the one right after the prompt's end. Settings take effect at once,
+    /// those of the semantic stage one step later: on a thread of its own it is a step ahead.
     ///
     /// # Errors
     /// [`Error::Inference`] if a graph fails or gives nonsense, [`Error::Request`] for settings that make no sense. What
@@ -230,15 +232,29 @@ impl Continuation {
         sampling.check()?;
         self.started_with.get_or_insert(*sampling);
         let first = self.made == 0;
-        let until = self.decoded + if first { FIRST_CHUNK } else { self.chunk };
-        self.advance(until, sampling)?;
+        let until = self.decoded + self.next_chunk();
+        self.foresee(until, sampling)?;
         let start = self.decoder.position();
-        let codes = &self.streams.acoustic.ids
-            [self.decoded * self.streams.acoustic.codebooks..until * self.streams.acoustic.codebooks];
+        // What is to be played after this is thought of meanwhile.
+        let next = reach(&self.stages, until + self.chunk);
+        let Self { stages, streams, decoder, decoding, decoded, .. } = self;
+        let mut apart =
+            Streams { semantic: streams.semantic.clone(), acoustic: Tokens::new(streams.acoustic.codebooks) };
+        let (ahead, along): (Vec<_>, Vec<_>) = stages.iter_mut().partition(|running| is_semantic(&running.spec));
         let mut audio = Signals::default();
-        let clock = Instant::now();
-        self.decoder.push(codes, &mut audio)?;
-        self.decoding += clock.elapsed();
+        let (foreseen, played) = both(
+            || ahead.into_iter().try_for_each(|running| running.advance(&mut apart, next, sampling)),
+            || -> Result<()> {
+                along.into_iter().try_for_each(|running| running.advance(streams, until, sampling))?;
+                let books = streams.acoustic.codebooks;
+                let clock = Instant::now();
+                decoder.push(&streams.acoustic.ids[*decoded * books..until * books], &mut audio)?;
+                *decoding += clock.elapsed();
+                Ok(())
+            },
+        );
+        played.and(foreseen)?;
+        streams.semantic = apart.semantic;
         self.decoded = until;
         // What lies before the prompt's end has been heard already.
         let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
@@ -251,6 +267,24 @@ impl Continuation {
             self.recall()?;
         }
         Ok(audio.left_right(skip..audio.len(), self.gain))
+    }
+
+    /// Takes over what the semantic stage has made already.
+    pub(crate) fn foreseen(mut self, semantic: &[u16]) -> Self {
+        self.streams.semantic.ids.extend_from_slice(semantic);
+        self
+    }
+
+    /// Acoustic frames of the next step.
+    fn next_chunk(&self) -> usize {
+        if self.made == 0 {
+            let held_back = (self.prompt as isize - self.decoder.position()).max(0) as usize;
+            (held_back.div_ceil(self.models.manifest().codec.hop) + 1).next_multiple_of(FIRST_CHUNK)
+        } else if self.chunk == CHUNK && self.decoded - self.begun < CHUNK {
+            SECOND_CHUNK
+        } else {
+            self.chunk
+        }
     }
 
     /// Plays on from the prompt again, with other noise: what has been made stays, and the decoder goes on, so that nothing
@@ -277,24 +311,11 @@ impl Continuation {
         self.lull.expect(db);
     }
 
-    /// Runs the stages in order, each as far as the ones behind it will look.
-    fn advance(&mut self, until: usize, sampling: &Sampling) -> Result<()> {
-        let on_semantic = |s: &&Running| s.spec.condition.as_ref().is_some_and(|c| c.stream == StreamId::Semantic);
-        let semantic_until = self.stages.iter().filter(on_semantic).map(|s| s.stage.reach(until)).max().unwrap_or(0);
-        for running in &mut self.stages {
-            let end = match running.spec.writes {
-                StreamId::Semantic => semantic_until,
-                StreamId::Acoustic => until,
-            };
-            if end <= running.frames {
-                continue;
-            }
-            let clock = Instant::now();
-            running.stage.advance(&mut self.streams, end, sampling)?;
-            running.busy += clock.elapsed();
-            running.frames = end;
-        }
-        Ok(())
+    /// Makes what the stages look at that make the acoustic frames up to `until`, as far as it is not there.
+    fn foresee(&mut self, until: usize, sampling: &Sampling) -> Result<()> {
+        let end = reach(&self.stages, until);
+        let ahead = self.stages.iter_mut().filter(|running| is_semantic(&running.spec));
+        ahead.into_iter().try_for_each(|running| running.advance(&mut self.streams, end, sampling))
     }
 
     /// Frames a stage has made, all in all.

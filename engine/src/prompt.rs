@@ -5,15 +5,19 @@ use crate::both::both;
 use crate::continuation::Continuation;
 use crate::error::{Error, Result};
 use crate::models::Models;
-use crate::pack::manifest::{Stage as Spec, StreamId};
+use crate::pack::manifest::StreamId;
+use crate::sampler::Sampling;
 use crate::signals::{Level, Signals, rms};
-use crate::stages::{Running, Streams};
+use crate::stages::{Running, Streams, is_semantic, reach};
 use crate::take::Tokens;
 use crate::tokenizers::{Decoder, Tokenizer};
 use std::sync::Arc;
 
 /// Seconds of the prompt's end over which its decoded loudness is compared.
 const MATCH_SECONDS: f32 = 1.0;
+/// Acoustic frames behind a prompt's end for which the semantic stage thinks ahead when it is closed: about as many as the first
+/// step makes.
+const FORESEEN: usize = 5;
 
 /// How much of the work is done with what is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +85,15 @@ impl OpenPrompt {
     /// # Errors
     /// [`Error::Request`] if it is not finite; otherwise what the graphs say. It is of no use after that.
     pub fn take_in(&mut self, audio: &[Vec<f32>], phase: Phase) -> Result<()> {
+        self.go_on(audio, phase, None).map(|_| ())
+    }
+
+    /// The same; with `ahead` the semantic stage then makes what the first step will need, while the rest is still taken in.
+    /// Returns these tokens, which are not the prompt's.
+    fn go_on(&mut self, audio: &[Vec<f32>], phase: Phase, ahead: Option<&Sampling>) -> Result<Vec<u16>> {
         let signals = Signals::at_level(audio, self.models.manifest().audio.channels == 2, self.level)?;
         self.samples += signals.len();
-        let Self { models, encoder, semantic, streams, stages, ear, mid, .. } = self;
+        let Self { models, encoder, semantic, streams, stages, ear, mid, samples, .. } = self;
         let closed = phase == Phase::Closed;
         let compare = (MATCH_SECONDS * models.sample_rate() as f32) as usize;
         mid.extend_from_slice(&signals.mid);
@@ -92,16 +102,23 @@ impl OpenPrompt {
         let none = Tokens::new(streams.semantic.codebooks);
         let semantic_tokens = std::mem::replace(&mut streams.semantic, none);
         let mut alone = Streams { semantic: semantic_tokens, acoustic: Tokens::new(streams.acoustic.codebooks) };
+        let foreseen = reach(stages, *samples / models.manifest().codec.hop + FORESEEN);
+        let mut known = 0;
         let (before, encoded) = both(
             || -> Result<()> {
                 if let Some(tokenizer) = semantic {
                     tokenizer.push(&signals, &mut alone.semantic)?;
                 }
-                stages.iter_mut().filter(|s| is_semantic(&s.spec)).try_for_each(|s| s.prefill(&alone, closed))
+                known = alone.semantic.ids.len();
+                stages.iter_mut().filter(|s| is_semantic(&s.spec)).try_for_each(|running| {
+                    running.prefill(&alone, closed)?;
+                    ahead.map_or(Ok(()), |sampling| running.advance(&mut alone, foreseen, sampling))
+                })
             },
             || encoder.push(&signals, &mut streams.acoustic),
         );
         before.and(encoded)?;
+        let thought = alone.semantic.ids.split_off(known);
         streams.semantic = alone.semantic;
         let decode = || -> Result<()> {
             if phase == Phase::Behind {
@@ -115,34 +132,32 @@ impl OpenPrompt {
         };
         let rest = || stages.iter_mut().filter(|s| !is_semantic(&s.spec)).try_for_each(|s| s.prefill(streams, closed));
         let (heard, filled) = both(decode, rest);
-        heard.and(filled)
+        heard.and(filled)?;
+        Ok(thought)
     }
 
-    /// Takes in the last of it and plays on from there.
+    /// Takes in the last of it and plays on from there. With `sampling`, that of the first step, a part of that is made on the way.
     ///
     /// # Errors
     /// [`Error::Request`] if it is too short; otherwise as [`Self::take_in`].
-    pub fn close(mut self, audio: &[Vec<f32>], seed: u64) -> Result<Continuation> {
-        self.take_in(audio, Phase::Closed)?;
+    pub fn close(mut self, audio: &[Vec<f32>], seed: u64, sampling: Option<&Sampling>) -> Result<Continuation> {
+        sampling.map_or(Ok(()), Sampling::check)?;
+        for running in &mut self.stages {
+            running.stage.reseed(seed);
+        }
+        let thought = self.go_on(audio, Phase::Closed, sampling)?;
         let frames = self.streams.acoustic.frames();
         let semantic = self.models.manifest().semantic.is_none() || self.streams.semantic.frames() > 0;
         let Some(ear) = self.ear.filter(|_| frames > 0 && semantic) else {
             return Err(Error::Request("the prompt is too short: play at least a second".into()));
         };
         let matched = ear.matched(&self.mid, self.samples);
-        for running in &mut self.stages {
-            running.stage.reseed(seed);
-        }
         let gain = self.level.balance.map(|b| b / self.level.gain * matched);
         let (decoder, stages) = (ear.decoder, self.stages);
-        Ok(Continuation::of_parts(self.models, self.streams, stages, decoder, frames, self.samples, gain, seed))
+        let begun =
+            Continuation::of_parts(self.models, self.streams, stages, decoder, frames, self.samples, gain, seed);
+        Ok(begun.foreseen(&thought))
     }
-}
-
-/// Whether a stage needs nothing but the semantic stream.
-fn is_semantic(spec: &Spec) -> bool {
-    let condition = spec.condition.as_ref().map(|condition| condition.stream);
-    spec.writes == StreamId::Semantic && condition != Some(StreamId::Acoustic)
 }
 
 /// A decoder that hears the end of a prompt as the pack will play it.

@@ -115,7 +115,7 @@ pub(crate) fn session(graph: &[u8], name: &str, how: &How) -> std::result::Resul
 fn configure(builder: SessionBuilder, name: &str, how: &How) -> ort::Result<SessionBuilder> {
     // Set explicitly: by default this ort chooses a device by itself.
     let provider = match how.device {
-        Device::Cpu => ort::ep::CPU::default().build(),
+        Device::Cpu => ort::ep::CPU::default().with_arena_allocator(true).build(),
         Device::Cuda => ort::ep::CUDA::default().build().error_on_failure(),
         Device::DirectMl => ort::ep::DirectML::default().build().error_on_failure(),
         Device::CoreMl => ort::ep::CoreML::default().build().error_on_failure(),

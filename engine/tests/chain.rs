@@ -145,7 +145,7 @@ fn a_prompt_taken_in_while_it_is_played_is_continued_as_one_taken_in_at_once() {
     };
     let prompt = chords(24_000, 2.4);
     let (beginning, samples) = (cut(&prompt, 0..30_000), prompt[0].len());
-    let mut at_once = OpenPrompt::new(Arc::clone(&models), &beginning).unwrap().close(&prompt, 5).unwrap();
+    let mut at_once = OpenPrompt::new(Arc::clone(&models), &beginning).unwrap().close(&prompt, 5, None).unwrap();
     let expected = play_on(&mut at_once, &LIVELY, 24_000, 2.0);
     // Behind for a while, then ready and on by odd amounts, closed with more or with nothing.
     for last in [samples, samples - 1, samples - 3_001] {
@@ -160,7 +160,7 @@ fn a_prompt_taken_in_while_it_is_played_is_continued_as_one_taken_in_at_once() {
             assert_eq!(open.samples(), to);
             from = to;
         }
-        let mut on_the_way = open.close(&cut(&prompt, from..samples), 5).unwrap();
+        let mut on_the_way = open.close(&cut(&prompt, from..samples), 5, Some(&LIVELY)).unwrap();
         let heard = play_on(&mut on_the_way, &LIVELY, 24_000, 2.0);
         assert_eq!(on_the_way.stage_tokens(), at_once.stage_tokens(), "last {last}");
         assert_alike(&heard, &expected);
@@ -176,7 +176,7 @@ fn a_prompt_taken_in_while_it_is_played_is_continued_as_one_taken_in_at_once() {
     for from in (0..120_000).step_by(4_000) {
         open.take_in(&cut(&long, from..from + 4_000), Phase::Ready).unwrap();
     }
-    let mut continuation = open.close(&cut(&long, 120_000..168_000), 1).unwrap();
+    let mut continuation = open.close(&cut(&long, 120_000..168_000), 1, None).unwrap();
     let audio = play_on(&mut continuation, &LIVELY, 24_000, 3.0);
     assert!(rms(&audio[0]) > 1e-4 && audio[0].iter().all(|x| x.is_finite()));
 }

@@ -220,6 +220,12 @@ class Codec(nn.Module):
         syntheses = self.config.syntheses
         return torch.stack([synthesise(s, synthesis, samples) for s, synthesis in zip(spectra, syntheses, strict=True)], 1)
 
+    def played_mid(self, mid: torch.Tensor) -> torch.Tensor:
+        """Levels of mid [B, S, bins] → mid as it is heard [B, S · sub_hop], for losses: the gradient reaches the magnitudes,
+        not the phases that are made of them."""
+        synthesis = self.config.syntheses[0]
+        return synthesise(Phases(self.config).mid(mid), synthesis, mid.shape[1] * self.config.sub_hop)
+
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes [B, T, books] → mid and side [B, 2, T · hop]."""
         return self.synthesise(self.decoder(self.quantizer.decode(codes)), codes.shape[1] * self.config.hop)

@@ -15,6 +15,10 @@ SILENT = 1e-7
 PARTIALS_WEIGHT = 1.5
 PARTIAL_FLOOR = 1e-6
 SOFTEST_CLIP = 0.3
+STEPS = (2, 4)
+"""Sub-frames over which a level's movement is compared: what flickers within these is heard as struck again."""
+MOVED_FROM = 10.0
+"""Times the floor: noise that is softer moves as it likes."""
 
 
 def mel_scale(hz: np.ndarray) -> np.ndarray:
@@ -55,20 +59,29 @@ def bin_weights(bins: int) -> torch.Tensor:
 
 def level_distance(reference: torch.Tensor, decoded: torch.Tensor, floor: float) -> torch.Tensor:
     """How far levels ln(1 + magnitude / floor) [B, S, bins] are from the right ones: bin by bin as the ear spaces them, in
-    mel bands (so that noise is as loud as it was, although no bin of it can be told), of what is loudest, and of what stands
-    out in each clip, however soft: most bins are noise, and the middle of what a bin might be is too soft for a partial."""
+    mel bands (so that noise is as loud as it was, although no bin of it can be told), of how these bands rise and fall, of what is
+    loudest, and of what stands out in each clip, however soft: most bins are noise, and the middle of what a bin might be is
+    too soft for a partial."""
     bins = reference.shape[-1]
     weights = bin_weights(bins)
     fine = ((reference - decoded).abs() * weights).mean()
     a, b = (to_magnitude(levels, floor) for levels in (reference, decoded))
     # Of unit sum, so that the floor means the same as in a bin.
     filters = mel_filters(2 * (bins - 1), BANDS) * (SAMPLE_RATE / (2 * (bins - 1)))
-    bands = (torch.log(a @ filters + floor) - torch.log((b @ filters).clamp(min=0.0) + floor)).abs().mean()
+    in_bands = a @ filters, (b @ filters).clamp(min=0.0)
+    bands = _apart(*in_bands, floor).abs().mean()
+    apart = _apart(*in_bands, MOVED_FROM * floor)
+    moved = sum((apart[:, step:] - apart[:, :-step]).abs().mean() for step in STEPS) / len(STEPS)
     loud = (a - b).norm() / (a.norm() + 1e-3)
     # The root is steep at nothing.
     a, b = ((x.clamp(min=0.0) + PARTIAL_FLOOR).sqrt() * weights.sqrt() for x in (a, b))
     partials = ((a - b).flatten(1).norm(dim=1) / (a.flatten(1).norm(dim=1) + SOFTEST_CLIP)).mean()
-    return fine + bands + loud + PARTIALS_WEIGHT * partials
+    return fine + bands + moved + loud + PARTIALS_WEIGHT * partials
+
+
+def _apart(a: torch.Tensor, b: torch.Tensor, floor: float) -> torch.Tensor:
+    """How much louder a is than b, in nepers; what is softer than the floor hardly counts."""
+    return torch.log(a + floor) - torch.log(b + floor)
 
 
 def coherence_of(

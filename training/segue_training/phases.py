@@ -125,6 +125,16 @@ class Phases:
         sides = (wide * (with_mid * cosine - across * sine), wide * (with_mid * sine + across * cosine))
         return (torch.stack([loud * cosine, loud * sine], -1), torch.stack(sides, -1)), following
 
+    def mid(self, levels: Tensor) -> Tensor:
+        """Levels of mid [B, S, bins] → its spectra as `stream` gives them at the start of a stream. The gradient reaches the
+        magnitudes alone."""
+        start = self.start(len(levels))
+        mid = torch.cat([start.mid, levels.clamp(0.0, HIGHEST_LEVEL)], 1)
+        with torch.no_grad():
+            phase = self.integrate(mid, start.phase[:, 0])
+        loud = to_magnitude(mid[:, 1:-1], self.floor) * self.sign
+        return torch.stack([loud * phase.cos(), loud * phase.sin()], -1)
+
     def integrate(self, mid: Tensor, last: Tensor) -> Tensor:
         """Levels [B, S + 2, bins], phases [B, bins] of the first → phases [B, S, bins] of all but the first and the last."""
         here = mid[:, 1:-1]

@@ -27,6 +27,9 @@ from .spectrum import mid_side
 from .stages import AutoregressiveStage, ParallelStage
 from .token_data import Excerpt, condition_window, read_shard, write_shard
 
+RETOLD = Path("tokens") / "retold"
+"""Within WORK."""
+
 
 def draw(logits: Tensor, preset: StagePreset, generator: torch.Generator, previous: Tensor | None = None) -> Tensor:
     """logits [N, V] → tokens [N], at the stage's own dials; `previous` [N]: what such a stream may hold."""
@@ -50,13 +53,18 @@ def retold_coarse(
         window = condition_window(
             excerpt.semantic.astype(np.int64), positions, ratio, config.condition_offsets, config.condition_cardinality
         )
+        told = torch.from_numpy(window)[None]
+        shifted = stage.shifted(frames)
+        if config.guided:
+            told = torch.cat([told, torch.full_like(told, config.condition_cardinality)])
         with torch.autocast("cpu", torch.bfloat16):
-            shifted = stage.shifted(frames)
-            context = stage.context_of(shifted, torch.from_numpy(window)[None])[0]
+            contexts = stage.context_of(shifted.expand(len(told), -1, -1), told)
         drawn = torch.zeros_like(frames[0])
         for level in range(config.codebooks):
             with torch.autocast("cpu", torch.bfloat16):
-                logits = stage.logits(context, drawn)[:, level]
+                each = [stage.logits(context, drawn)[:, level] for context in contexts]
+            # Guided as a pack's graph is.
+            logits = each[0] if len(each) == 1 else each[1] + config.guidance * (each[0] - each[1])
             drawn[:, level] = draw(logits, preset, generator, shifted[0, :, level])
         found.append(drawn)
     return torch.cat(found)
@@ -81,7 +89,7 @@ def retell(work: Path, preset_name: str, hours: float, seed: int = 1) -> None:
     preset = PRESETS[preset_name]
     coarse, fine = (preset.stage(name) for name in ("coarse", "fine"))
     models = [load(checkpoint_path(work, one.id)).stage().eval() for one in (coarse, fine)]
-    out = work / "tokens" / "retold"
+    out = work / RETOLD
     out.mkdir(parents=True, exist_ok=True)
     begun, frames = time.monotonic(), 0
     # Those whose audio has been kept: see `tokenize`.
@@ -110,12 +118,12 @@ class Retold:
     def __init__(self, work: Path, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.items: list[tuple[np.ndarray, float, np.ndarray]] = []
-        for path in sorted((work / "tokens" / "retold").glob("shard_*.npz")):
+        for path in sorted((work / RETOLD).glob("shard_*.npz")):
             entries = json.loads(path.with_suffix(".json").read_text())
             for entry, excerpt in zip(entries, read_shard(path), strict=True):
                 self.items.append((load_audio(work / "audio", entry["id"]), entry["gain_db"], excerpt.acoustic))
         if not self.items:
-            raise FileNotFoundError(f"no shards in {work / 'tokens' / 'retold'}: run `retell` first")
+            raise FileNotFoundError(f"no shards in {work / RETOLD}: run `retell` first")
 
     def draw(self, batch: int, frames: int, hop: int) -> tuple[Tensor, Tensor]:
         """Mid and side [batch, 2, frames · hop] and codes [batch, frames, Q] of the same moments."""

@@ -3,8 +3,9 @@
 python -m segue_training.train_codec --work WORK --minutes 90
 python -m segue_training.train_codec --work WORK --minutes 20 --finish
 
-The second form goes on from the finished codec and trains its decoder alone: codes already made stay valid. It learns to
-play codes as the transformers write them (`retell`): half of the clips are played from such codes.
+Beside its levels, what is decoded is compared by what it tells of its notes (`listener`): run `train_notes` first. The
+second form goes on from the finished codec and trains its decoder alone: codes already made stay valid. It also learns to
+play codes as the transformers write them (`retell`), where there are some: half of the clips are then played from those.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ import torch
 from .audio_data import Clips, evaluation_clips
 from .checkpoint import write
 from .codec import Codec, CodecConfig, Levels
+from .listener import Listener, misheard
 from .losses import coherence_of, figures, level_distance
 from .optimiser import Optimiser
 from .phases import band_of_bin
-from .retell import Retold
+from .retell import RETOLD, Retold
+from .semantic import SemanticConfig
 from .spectrum import Analysis, analyse, to_level, to_magnitude
 
-BATCH = 24
-CLIP_FRAMES = 48
-PLAYED_FRAMES = 20
-"""What of a clip is decoded and compared, after what the network needs to hear before it: the comparison is what costs."""
-FIRST_PLAYED = 8
+BATCH = 12
+CLIP_FRAMES = 56
+BEGINNING, END = 8, 2
+"""Frames of a clip whose levels are not compared: the network has heard too little before them, windows reach beyond the end."""
+LISTENER = SemanticConfig()
 GAIN_DB = 6.0
 UNQUANTISED_STEPS = 200
 INITIAL_LATENTS = 24000
@@ -39,6 +42,7 @@ EVALUATE_SECONDS = 480.0
 SIDE_WEIGHT = 0.4
 COHERENCE_WEIGHT = 0.1
 COMMITMENT_WEIGHT = 0.1
+MISHEARD_WEIGHT = 1.0
 FINISH_RATE = 0.4
 RETOLD_CLIPS = 0.5
 """Share of the clips of the finish that are played from retold codes."""
@@ -53,8 +57,9 @@ def load_codec(path: Path) -> Codec:
 
 
 @torch.no_grad()
-def evaluate(codec: Codec, clips: torch.Tensor, books: int) -> dict[str, float]:
-    """Mean figures over clips [N, channels, L] decoded from the first `books` codebooks, and the least codebook use."""
+def evaluate(codec: Codec, clips: torch.Tensor, books: int, listener: Listener) -> dict[str, float]:
+    """Mean figures over clips [N, channels, L] decoded from the first `books` codebooks, how much they mislead the listener,
+    and the least codebook use."""
     codec.eval()
     totals: dict[str, float] = {}
     hop, edge = codec.config.hop, codec.edge
@@ -70,6 +75,8 @@ def evaluate(codec: Codec, clips: torch.Tensor, books: int) -> dict[str, float]:
         decoded = codec.synthesise(levels, clip.shape[-1])[0]
         for name, value in figures(clip[:, edge:-edge], decoded[:, edge:-edge]).items():
             totals[name] = totals.get(name, 0.0) + value / len(clips)
+        notes = misheard(listener.hear(clip[None, 0]), listener.hear(decoded[None, 0]))
+        totals["misheard"] = totals.get("misheard", 0.0) + float(notes) / len(clips)
     codes = torch.cat(used)
     use = [len(codes[:, book].unique()) / codec.config.cardinality for book in range(codec.config.books)]
     codec.train()
@@ -90,14 +97,14 @@ def true_levels(codec: Codec, audio: torch.Tensor) -> Levels:
 class Batch(NamedTuple):
     """Clips, and all that is to be known of them before anything is learnt from them."""
 
-    frames: slice
-    """What is decoded and compared."""
     true: Levels
-    """The levels of these frames."""
+    """The levels of all clips."""
+    notes: torch.Tensor
+    """What the listener hears in them, log odds."""
     spectra: list[torch.Tensor]
     """What the encoder hears of the clips that are played from their own codes: the first of them."""
     told: torch.Tensor
-    """Retold codes [clips, CLIP_FRAMES, books] of the others."""
+    """Retold codes [clips, CLIP_FRAMES, books] of the others, the last of them."""
 
 
 class Training:
@@ -108,12 +115,15 @@ class Training:
         self.path = work / "checkpoints" / ("codec_finished.pt" if finish else "codec.pt")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.clips = Clips(work / "audio", seed=int(time.time()))
+        self.listener = Listener(work, LISTENER)
         self.held_out = evaluation_clips(work / "validation_audio", 20.0, 10.0, 48000, every=3)
         self.step, self.spent, self.log = 0, 0.0, []
         self.codec = load_codec(work / "checkpoints" / "codec.pt") if finish else Codec()
+        self.retold: Retold | None = None
         if finish:
             self.codec.encoder.requires_grad_(False)
-            self.retold = Retold(work, seed=int(time.time()))
+            if (work / RETOLD).exists():
+                self.retold = Retold(work, seed=int(time.time()))
         self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else 1.0)
         if self.path.exists():
             self.resume()
@@ -163,20 +173,13 @@ class Training:
     def prepare(self) -> Batch:
         """The next batch. It needs nothing that is learnt, so it is made on a thread of its own, which saves a third of a step."""
         config = self.codec.config
-        # A window reaches two frames beyond its own.
-        first = int(torch.randint(FIRST_PLAYED, CLIP_FRAMES - PLAYED_FRAMES - 2, ()))
-        frames = slice(first, first + PLAYED_FRAMES)
-        others = int(BATCH * RETOLD_CLIPS) if self.finish else 0
-        own = self.draw(BATCH - others)
-        spectra, told = self.codec.analyse(own), torch.zeros(0, CLIP_FRAMES, config.books, dtype=torch.long)
-        audio = own
-        if others:
+        others = int(BATCH * RETOLD_CLIPS) if self.retold else 0
+        audio = self.draw(BATCH - others)
+        spectra, told = self.codec.analyse(audio), torch.zeros(0, CLIP_FRAMES, config.books, dtype=torch.long)
+        if self.retold:
             sound, told = self.retold.draw(others, CLIP_FRAMES, config.hop)
-            audio = torch.cat([own, sound])
-        heard = audio[..., (first - 2) * config.hop : (frames.stop + 2) * config.hop]
-        edge = 2 * config.sub_frames
-        true = Levels(*(x[:, edge:-edge] for x in true_levels(self.codec, heard)))
-        return Batch(frames, true, spectra, told)
+            audio = torch.cat([audio, sound])
+        return Batch(true_levels(self.codec, audio), self.listener.hear(audio[:, 0]), spectra, told)
 
     def next_batch(self) -> Batch:
         """The one that was prepared; the one behind it is begun."""
@@ -185,7 +188,7 @@ class Training:
         return batch
 
     def reconstruct(self, batch: Batch) -> tuple[Levels, torch.Tensor]:
-        """The levels of a batch's frames as they are decoded, and the commitment loss."""
+        """The levels of a batch's clips as they are decoded, and the commitment loss."""
         codec = self.codec
         with torch.autocast("cpu", dtype=torch.bfloat16):
             latents = codec.encoder(batch.spectra)
@@ -193,10 +196,10 @@ class Training:
         if self.step >= UNQUANTISED_STEPS:
             latents, commitment, _ = codec.quantizer(latents.float(), self.books_kept(len(latents)))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return codec.decoder(latents, batch.frames), commitment
+            return codec.decoder(latents), commitment
 
     def play(self, batch: Batch) -> Levels:
-        """For the finish: the levels of a batch's frames as the decoder plays them, from their own codes and from retold ones."""
+        """For the finish: the levels of a batch's clips as the decoder plays them, from their own codes and from retold ones."""
         codec = self.codec
         with torch.no_grad():
             with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -206,29 +209,33 @@ class Training:
             codes = torch.where(torch.arange(codec.config.books) < kept, codes, codec.config.cardinality)
             latents = codec.quantizer.decode(torch.cat([codes, batch.told]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return codec.decoder(latents, batch.frames)
+            return codec.decoder(latents)
 
     def train_step(self, progress: float) -> dict[str, float]:
         """One update on one batch of clips."""
         if self.step == UNQUANTISED_STEPS and not self.finish:
             self.initialise_codebooks()
         config, batch = self.codec.config, self.next_batch()
-        true, own = batch.true, len(batch.true.mid) - len(batch.told)
         if self.finish:
-            found, commitment = self.play(batch), torch.zeros(())
+            played, commitment = self.play(batch), torch.zeros(())
         else:
-            found, commitment = self.reconstruct(batch)
+            played, commitment = self.reconstruct(batch)
+        compared = slice(BEGINNING * config.sub_frames, (CLIP_FRAMES - END) * config.sub_frames)
+        true, found = (Levels(*(x[:, compared] for x in levels)) for levels in (batch.true, played))
         mid = level_distance(true.mid, found.mid, config.floor)
         side = level_distance(true.side, found.side, config.floor)
         coherence = (true.coherence - found.coherence).abs().mean()
-        parts = {"mid": mid, "side": side, "coherence": coherence, "commitment": commitment}
-        if self.finish:
+        notes = misheard(batch.notes, self.listener.hear(self.codec.played_mid(played.mid)))
+        parts = {"mid": mid, "side": side, "coherence": coherence, "commitment": commitment, "misheard": notes}
+        if len(batch.told):
             # What cannot be foretold is easily played as nothing: how loud the retold clips are, against the true ones.
-            played, meant = (
-                to_magnitude(levels.mid[own:].detach(), config.floor).square().mean() for levels in (found, true)
+            loudness, meant = (
+                to_magnitude(levels.mid[-len(batch.told) :].detach(), config.floor).square().mean()
+                for levels in (found, true)
             )
-            parts["retold_level_db"] = 10 * torch.log10((played + 1e-9) / (meant + 1e-9))
-        loss = mid + SIDE_WEIGHT * side + COHERENCE_WEIGHT * coherence + COMMITMENT_WEIGHT * commitment
+            parts["retold_level_db"] = 10 * torch.log10((loudness + 1e-9) / (meant + 1e-9))
+        loss = mid + SIDE_WEIGHT * side + COHERENCE_WEIGHT * coherence
+        loss = loss + COMMITMENT_WEIGHT * commitment + MISHEARD_WEIGHT * notes
         gradient = self.optimiser.step(loss, self.step, progress)
         self.step += 1
         return {name: float(value.detach()) for name, value in parts.items()} | {"gradient": gradient}
@@ -238,7 +245,7 @@ class Training:
         books = self.codec.config.books
         entry = {"minutes": round(self.spent / 60, 2), "step": self.step, **{k: round(v, 4) for k, v in parts.items()}}
         for kept in (books, self.codec.config.coarse_books):
-            measured = evaluate(self.codec, self.held_out, kept)
+            measured = evaluate(self.codec, self.held_out, kept, self.listener)
             entry |= {f"{name}_{kept}": round(value, 3) for name, value in measured.items()}
         self.log.append(entry)
         print(entry, flush=True)

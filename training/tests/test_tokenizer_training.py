@@ -10,9 +10,10 @@ import torch
 
 from segue_training import audio_data, optimiser, retell, train_codec, train_semantic
 from segue_training.checkpoint import Checkpoint, Progress, checkpoint_path, save, write
-from segue_training.codec import Codec
+from segue_training.codec import Codec, Levels
 from segue_training.dataset import Rendering, write_rendering
 from segue_training.export_tokenizers import TINY_CODEC, TINY_SEMANTIC, export_trained
+from segue_training.listener import misheard
 from segue_training.losses import coherence_of, figures, level_distance
 from segue_training.presets import PRESETS
 from segue_training.quantizer import k_means
@@ -77,6 +78,34 @@ def test_a_partial_counts_however_soft_its_clip_is() -> None:
     assert float(level_distance(levels, missed, floor)) > 0.3
 
 
+def test_what_flickers_is_further_off_than_what_is_too_loud() -> None:
+    levels = torch.full((1, 40, 513), 7.0)
+    louder, flickering = levels + 0.3, levels.clone()
+    flickering[:, ::4] += 0.3
+    flickering[:, 2::4] -= 0.3
+    per_neper = [float(level_distance(levels, x, 5e-5) / (x - levels).abs().mean()) for x in (flickering, louder)]
+    assert per_neper[0] > 1.25 * per_neper[1]
+
+
+def test_what_is_misheard_is_told_by_its_magnitudes() -> None:
+    """A note that is missing, or that nobody struck, costs; and the codec's levels are told which way to go."""
+    true = torch.full((1, 12, 88), -6.0)
+    true[:, 8, 40] = 4.0
+    missing, doubled = true.clone(), true.clone()
+    missing[:, 8, 40] = -6.0
+    doubled[:, 10, 40] = 4.0
+    assert float(misheard(true, true)) == 0
+    assert float(misheard(true, missing)) > 0.5 and float(misheard(true, doubled)) > 0.5
+    assert float(misheard(true.roll(-6, 1), torch.full_like(true, -6.0))) == 0, "the first frames may be wrong"
+    codec = Codec(TINY_CODEC)
+    levels = (2 + torch.rand(2, 40, TINY_CODEC.bins)).requires_grad_()
+    heard = codec.played_mid(levels)
+    all_levels = Levels(levels, levels, torch.zeros(2, 40, TINY_CODEC.stereo_bands))
+    assert torch.allclose(heard, codec.synthesise(all_levels, heard.shape[1])[:, 0], atol=1e-5)
+    heard.square().mean().backward()
+    assert levels.grad is not None and float(levels.grad.abs().sum()) > 0
+
+
 def test_coherence_tells_left_from_right() -> None:
     mid = torch.randn(1, 4, 12, dtype=torch.complex64)
     band = torch.tensor([0] * 4 + [1] * 4 + [2] * 4)
@@ -117,18 +146,21 @@ def retell_with_untrained_stages(work: Path) -> None:
 def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setattr(train_codec, "Codec", lambda config=TINY_CODEC: Codec(config))
-    sizes = {"BATCH": 2, "UNQUANTISED_STEPS": 2, "INITIAL_LATENTS": 200, "CLIP_FRAMES": 20, "PLAYED_FRAMES": 6}
-    for name, value in (sizes | {"FIRST_PLAYED": 3}).items():
+    sizes = {"BATCH": 2, "UNQUANTISED_STEPS": 2, "INITIAL_LATENTS": 200, "CLIP_FRAMES": 20, "BEGINNING": 3}
+    for name, value in (sizes | {"LISTENER": TINY_SEMANTIC}).items():
         monkeypatch.setattr(train_codec, name, value)
     monkeypatch.setattr(optimiser, "WARM_UP_STEPS", 1)
+    with pytest.raises(FileNotFoundError, match="train_notes"):
+        train_codec.Training(work, 1.0, finish=False)
+    (work / "checkpoints").mkdir(exist_ok=True)
+    write(work / "checkpoints" / "notes.pt", {"model": note_network(TINY_SEMANTIC).state_dict(), "figures": {}})
     training = train_codec.Training(work, 1.0, finish=False)
     losses = [training.train_step(0.0)["mid"] for _ in range(12)]
     assert losses[-1] < losses[0]
     training.save()
     again = train_codec.Training(work, 1.0, finish=False)
     assert again.step == 12
-    with pytest.raises(FileNotFoundError, match="retell"):
-        train_codec.Training(work, 1.0, finish=True)
+    assert "retold_level_db" not in train_codec.Training(work, 1.0, finish=True).train_step(0.0)
     retell_with_untrained_stages(work)
     finishing = train_codec.Training(work, 1.0, finish=True)
     encoder = finishing.codec.encoder.input.straight.weight.clone()

@@ -14,7 +14,7 @@ use crate::pack::manifest::{Manifest, Stage as Spec, StageKind, StreamId};
 use crate::sampler::Sampling;
 use crate::take::Tokens;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Both token streams, as far as they have been made. Acoustic frames may be incomplete at the end: books that no
 /// stage has written yet hold the codec's cardinality ("absent").
@@ -89,6 +89,17 @@ impl Running {
         Ok(Self { spec, stage, prompt_frames: 0, frames: 0, busy: Duration::ZERO })
     }
 
+    /// [`Stage::advance`], if it has fewer frames.
+    pub(crate) fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()> {
+        if end > self.frames {
+            let clock = Instant::now();
+            self.stage.advance(streams, end, sampling)?;
+            self.busy += clock.elapsed();
+            self.frames = end;
+        }
+        Ok(())
+    }
+
     /// [`Stage::prefill`] with all there is of its own stream.
     pub(crate) fn prefill(&mut self, streams: &Streams, closed: bool) -> Result<()> {
         let own = streams.of(self.spec.writes).frames();
@@ -96,6 +107,18 @@ impl Running {
         (self.prompt_frames, self.frames) = (own, own);
         Ok(())
     }
+}
+
+/// Whether a stage needs nothing but the semantic stream.
+pub(crate) fn is_semantic(spec: &Spec) -> bool {
+    let condition = spec.condition.as_ref().map(|condition| condition.stream);
+    spec.writes == StreamId::Semantic && condition != Some(StreamId::Acoustic)
+}
+
+/// Semantic frames that there should be when acoustic frames up to `until` are made.
+pub(crate) fn reach(stages: &[Running], until: usize) -> usize {
+    let on_semantic = |s: &&Running| s.spec.condition.as_ref().is_some_and(|c| c.stream == StreamId::Semantic);
+    stages.iter().filter(on_semantic).map(|s| s.stage.reach(until)).max().unwrap_or(0)
 }
 
 /// Makes the stage at `place` of the pack ready to run; see [`Stage::reseed`].

@@ -8,6 +8,7 @@
 use super::listen::is_silent;
 use super::run::{Job, Worker};
 use super::source::{Ahead, Music};
+use crate::continuation::Sampling;
 use crate::controls::CaptureMode;
 use crate::error::Result;
 use crate::prompt::Phase;
@@ -78,8 +79,8 @@ pub(super) struct Caught {
 
 impl Caught {
     /// Takes in the rest.
-    pub(super) fn close(self, seed: u64) -> Result<Box<dyn Music>> {
-        self.prompt.close(&self.rest, seed)
+    pub(super) fn close(self, seed: u64, sampling: &Sampling) -> Result<Box<dyn Music>> {
+        self.prompt.close(&self.rest, seed, sampling)
     }
 }
 

@@ -202,9 +202,12 @@ impl Worker {
         let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
         let (from, to) = (live.sample_rate, pack.sample_rate);
         let at_pack = || crate::resample::resample(prompt, from, to);
+        let sampling = role.sampling.unwrap_or_else(|| self.sampling());
         let begin = |worker: &mut Self, seed| {
             let (drawn, music) = match caught {
-                Some(caught) => both(|| at_pack().map(|prompt| Drawn::of(&prompt, to)), || caught.close(seed)),
+                Some(caught) => {
+                    both(|| at_pack().map(|prompt| Drawn::of(&prompt, to)), || caught.close(seed, &sampling))
+                }
                 None => {
                     worker.publish(Some(Activity::Prefilling));
                     let prompt = at_pack()?;
@@ -256,7 +259,7 @@ impl Worker {
             prompt_samples,
             seed,
             pack: format!("{} {}", pack.name, pack.version),
-            sampling: Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() },
+            sampling: self.sampling(),
             length: controls.length_seconds.get(),
             sample_rate: live.sample_rate,
             pack_rate: pack.sample_rate,
@@ -268,6 +271,12 @@ impl Worker {
         self.notice = None;
         self.dirty = true;
         Ok(())
+    }
+
+    /// Temperatures and top-p as they are set now.
+    pub(super) fn sampling(&self) -> Sampling {
+        let controls = &self.shared.config.controls;
+        Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() }
     }
 
     /// Plays the selected take; offline exactly from `clock` if it was asked for on the sample clock, else as soon as it

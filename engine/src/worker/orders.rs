@@ -68,7 +68,7 @@ impl Worker {
     /// stand now; without an end they go one by one, for the first would never make way.
     fn begin_variations(&mut self, of: Arc<Take>, seed: Option<u64>) -> Result<()> {
         let controls = &self.shared.config.controls;
-        let sampling = Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() };
+        let sampling = self.sampling();
         let mut seeds = vec![seed.unwrap_or_else(random_seed)];
         if controls.length_seconds.get().is_finite() {
             for order in &mut self.queue {

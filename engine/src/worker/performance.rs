@@ -63,6 +63,8 @@ pub(super) struct Performance {
     total: Option<u64>,
     sample_rate: u32,
     pack_rate: u32,
+    /// Frames that the first step gave, which is not counted as work.
+    unmeasured: u64,
     busy: Duration,
     /// Work and frames since the speed of late was taken.
     lap: (Duration, u64),
@@ -203,6 +205,7 @@ impl Performance {
             total,
             sample_rate: opening.sample_rate,
             pack_rate: opening.pack_rate,
+            unmeasured: 0,
             busy: Duration::ZERO,
             lap: (Duration::ZERO, 0),
             late_speed: None,
@@ -223,8 +226,14 @@ impl Performance {
         self.steps += 1;
         let before = self.audio.len();
         interleave(&chunk, &mut self.audio);
-        // What the decoder's windows hold back at first says nothing of how fast it will go on, and would have it wait for more.
-        let took = if self.audio.is_empty() { Duration::ZERO } else { took };
+        // The first step also makes what the decoder's windows hold back: that says nothing of how fast it will go on, and would
+        // have it wait for more.
+        let took = if before == 0 {
+            self.unmeasured = self.frames();
+            Duration::ZERO
+        } else {
+            took
+        };
         self.busy += took;
         if self.audio.len() == before {
             self.empty_steps += 1;
@@ -241,7 +250,9 @@ impl Performance {
         }
         let made = self.audio.len().saturating_sub(before) as u64 / 2;
         self.chunk = self.chunk.max(made);
-        self.lap = (self.lap.0 + took, self.lap.1 + made);
+        if !took.is_zero() {
+            self.lap = (self.lap.0 + took, self.lap.1 + made);
+        }
         if self.lap.0 >= LAP {
             self.late_speed = Some(self.lap.1 as f64 / f64::from(self.sample_rate) / self.lap.0.as_secs_f64());
             self.lap = (Duration::ZERO, 0);
@@ -270,10 +281,10 @@ impl Performance {
         self.total.is_none()
     }
 
-    /// Seconds of audio per second of work, from the first step on that gave any.
+    /// Seconds of audio per second of work, after the first step that gave any; 0 until then.
     pub(super) fn speed(&self) -> f64 {
-        let busy = self.busy.as_secs_f64();
-        if busy > 0.0 { self.frames() as f64 / f64::from(self.sample_rate) / busy } else { 0.0 }
+        let (busy, frames) = (self.busy.as_secs_f64(), self.frames().saturating_sub(self.unmeasured));
+        if busy > 0.0 { frames as f64 / f64::from(self.sample_rate) / busy } else { 0.0 }
     }
 
     /// The same, of the last half second of work.

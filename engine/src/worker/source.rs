@@ -75,8 +75,8 @@ pub(super) trait Music {
 pub(super) trait Ahead {
     /// What comes next, planar at the pack's rate.
     fn take_in(&mut self, audio: &[Vec<f32>], phase: Phase) -> Result<()>;
-    /// The last of it.
-    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>>;
+    /// The last of it; the first step will have these settings.
+    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64, sampling: &Sampling) -> Result<Box<dyn Music>>;
 }
 
 /// A take being decoded.
@@ -162,8 +162,8 @@ impl Ahead for OpenPrompt {
     fn take_in(&mut self, audio: &[Vec<f32>], phase: Phase) -> Result<()> {
         self.take_in(audio, phase)
     }
-    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
-        Ok(Box::new((*self).close(audio, seed)?))
+    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64, sampling: &Sampling) -> Result<Box<dyn Music>> {
+        Ok(Box::new((*self).close(audio, seed, Some(sampling))?))
     }
 }
 

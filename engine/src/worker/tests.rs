@@ -172,7 +172,7 @@ impl Ahead for FakeAhead {
         }
         Ok(())
     }
-    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64) -> Result<Box<dyn Music>> {
+    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64, _sampling: &Sampling) -> Result<Box<dyn Music>> {
         self.fake.caught.lock().push((self.samples, audio[0].len()));
         Ok(Box::new(FakeMusic { fake: self.fake, prompt: 0, made: 0, step: 0, seed }))
     }
