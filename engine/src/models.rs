@@ -10,7 +10,7 @@ use crate::status::PackSummary;
 use crate::tokenizers::{Decoder, Tokenizer};
 use crate::{device_check, platform, runtime, stages};
 use parking_lot::Mutex;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 /// What to load and where to run it.
@@ -174,6 +174,12 @@ impl Models {
         [encoder, decoder].into_iter().chain(semantic).chain(stages).for_each(|graph| graph.lose_device(after));
         models.how.device = Device::Cuda;
         Ok(Arc::new(models))
+    }
+
+    /// Where its pack lies.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.pack.folder
     }
 
     /// The pack's manifest.

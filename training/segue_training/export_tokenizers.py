@@ -165,7 +165,7 @@ def training_notes(work: Path) -> list[str]:
     notes = [f"Codec: {trained['step']} steps in {trained['spent'] / 60:.0f} minutes."]
     if codec_path(work).name != "codec.pt":
         finish = f"{codec['step']} steps in {codec['spent'] / 60:.0f} minutes"
-        notes.append(f"Its decoder then learnt to play codes as the transformers write them: {finish}.")
+        notes.append(f"Its decoder then learnt alone, some of it from codes as the transformers write them: {finish}.")
     if codec["log"]:
         last = codec["log"][-1]
         config = codec["config"]

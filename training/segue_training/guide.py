@@ -6,7 +6,6 @@ Guidance is no matter of training (`stages.AutoregressiveConfig.guidance`), so a
 """
 
 import argparse
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,8 +68,8 @@ def guide(
         section["temperature"] = temperature
     old, described["version"] = described["version"], version
     # Takes of the old pack play with the new one: its tokens mean the same.
-    known = [*same, *described.pop("same_tokens", []), hashlib.sha256((pack / manifest.MANIFEST).read_bytes()).hexdigest()]
-    described = {"format": described.pop("format"), "same_tokens": known} | described
+    described.pop("same_tokens", None)
+    described = {"format": described.pop("format"), "same_tokens": [*same, *manifest.understood(pack)]} | described
     text = (out / manifest.MODEL_CARD).read_text(encoding="utf-8")
     title, rest = text.replace(f"({described['name']} {old})", f"({described['name']} {version})").split("\n", 1)
     note = f"{version} holds the weights of {old}; its {name} stage is guided by its condition ({guidance:g})."

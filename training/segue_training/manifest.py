@@ -96,6 +96,11 @@ def read(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def understood(folder: Path) -> list[str]:
+    """The hashes of manifests whose takes play with the pack in this folder, its own last."""
+    return [*read(folder).get("same_tokens", []), hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()]
+
+
 def problems(folder: Path) -> list[str]:
     """What is wrong with the files of a pack: missing, of another size or hash, or not listed. Empty is good."""
     manifest = read(folder)

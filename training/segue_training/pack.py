@@ -20,7 +20,7 @@ from .quantize import ship_decoder, ship_stage, ship_tokenizer
 from .stage_graph import export
 from .stages import Stage, StageConfig, build
 
-VERSION = "0.2.0"
+VERSION = "0.2.1"
 
 
 def random_stages(preset: Preset, seed: int) -> dict[str, Stage | flattened.FlattenedStage]:
@@ -58,8 +58,12 @@ def write_pack(
     model_card: str,
     data: Path | None,
     random: bool,
+    follows: Path | None = None,
 ) -> None:
-    """Write all files, the manifest last; whatever was in `out` is replaced."""
+    """Write all files, the manifest last; whatever was in `out` is replaced. `follows`: a pack whose takes play with this one.
+    Raises ValueError if it has other tokenizers."""
+    known = manifest.understood(follows) if follows else []
+    before = {name: (follows / name).read_bytes() for name in tokenizers.graphs if follows and name != DECODER}
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
@@ -77,9 +81,13 @@ def write_pack(
         for stage in preset.stages
         if stage.id in stages
     ]
+    for name, graph in before.items():
+        if (out / name).read_bytes() != graph:
+            raise ValueError(f"{follows} has another {name}: what its takes hold means something else")
     (out / manifest.MODEL_CARD).write_text(model_card, encoding="utf-8")
     described = {
         "format": manifest.FORMAT,
+        **({"same_tokens": known} if known else {}),
         "name": preset.name,
         "version": VERSION,
         "title": preset.title,
@@ -108,6 +116,7 @@ def main() -> None:
     source.add_argument("--work", type=Path, help="folder with checkpoints/")
     parser.add_argument("--tokenizers", action="store_true", help="no stages: for `table`, which needs none")
     parser.add_argument("--data", type=Path, help="folder with midi/LICENSES.tsv, for credits")
+    parser.add_argument("--follows", type=Path, help="a pack with the same tokenizers: its takes play with this one")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     preset = PRESETS[arguments.preset]
@@ -120,7 +129,7 @@ def main() -> None:
         tokenizers = export_trained(arguments.work, half=False)
         stages, progress = ({}, {}) if arguments.tokenizers else trained_stages(preset, arguments.work)
     text = card.model_card(preset, VERSION, arguments.data, progress, tokenizers.notes, arguments.random)
-    write_pack(arguments.out, preset, stages, tokenizers, text, arguments.data, arguments.random)
+    write_pack(arguments.out, preset, stages, tokenizers, text, arguments.data, arguments.random, arguments.follows)
     size = sum(path.stat().st_size for path in arguments.out.iterdir())
     print(f"{arguments.out}: {size / 1e6:.2f} MB")
 

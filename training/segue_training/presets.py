@@ -97,9 +97,10 @@ PRESETS = {
         semantic_books=6,
         rests=rest_tokens(SemanticConfig()),
         # Of coarse ones of the first pack 64 were the softest, and every continuation faded; all take two to four times as long to sort.
-        candidates=(256, 256),
-        # The codec and a guided coarse stage add notes that nobody meant: what is meant is a little calmer than it was learnt.
-        eagerness=-0.25,
+        # What a semantic stage might mean is fewer.
+        candidates=(64, 256),
+        # The codec and a guided coarse stage add notes that nobody meant: what is meant is calmer than it was learnt.
+        eagerness=-0.65,
         dials=(0.9, 0.7, 0.3, 0.98),
         guidance=2.0,
     ),

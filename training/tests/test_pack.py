@@ -1,5 +1,7 @@
 """A random tiny pack: written twice the same, verified, and able to continue a sound."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,22 @@ def test_a_pack_becomes_checkpoints_that_make_the_same_pack(tiny, tmp_path):
             np.testing.assert_allclose(after[name], weight, rtol=1e-3, atol=1e-3 * float(weight.abs().max()), err_msg=name)
     with pytest.raises(FileExistsError, match="codec.pt"):
         from_pack(tiny, tmp_path / "work", PRESETS["tiny"], size="tiny")
+
+
+def test_takes_play_on_with_a_pack_that_follows(tiny, tmp_path):
+    preset = PRESETS["tiny"]
+
+    def write(name, seed, follows):
+        stages, tokenizers = random_stages(preset, 7), export_random("tiny", seed)
+        write_pack(tmp_path / name, preset, stages, tokenizers, "card", None, random=True, follows=follows)
+        return tmp_path / name
+
+    later = write("later", 1, tiny)
+    latest = write("latest", 1, later)
+    hashes = [hashlib.sha256((pack / "manifest.toml").read_bytes()).hexdigest() for pack in (tiny, later)]
+    assert manifest.read(latest)["same_tokens"] == hashes
+    with pytest.raises(ValueError, match="another codec_encoder.onnx"):
+        write("other", 2, tiny)
 
 
 def test_what_falls_silent_goes_back_to_its_prompt(tiny, monkeypatch):

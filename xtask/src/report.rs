@@ -19,8 +19,8 @@ pub struct Stage {
     pub steps_per_second: Option<f64>,
     /// Milliseconds a frame.
     pub ms_per_step: Option<f64>,
-    /// Share of what this machine could do at best: the time to read the stage's weights once from memory, one thread, over
-    /// the time a step takes. Only `bench` knows it.
+    /// Share of what this machine could do at best: the time to read from memory the matrices that a step reads, each as often as
+    /// it does, one thread, over the time a step takes. Only `bench` knows it.
     pub roofline: Option<f64>,
 }
 

@@ -32,6 +32,49 @@ pub fn check(bytes: &[u8]) -> Result<(), (String, String)> {
     if graphs == 1 { Ok(()) } else { Err(malformed()) }
 }
 
+/// Bytes of constant matrices that one run of a graph of 8-bit layers reads, each as often as a `MatMulNBits` does: a step cannot
+/// be faster than these are. Tables of which a run reads a few rows are not among them.
+///
+/// # Errors
+/// As [`check`].
+pub fn matrices_read(bytes: &[u8]) -> Result<u64, (String, String)> {
+    let mut sizes = std::collections::HashMap::<&[u8], u64>::new();
+    let mut read = Vec::<&[u8]>::new();
+    fields(bytes, &mut |number, value| match (number, value) {
+        (7, Value::Bytes(graph)) => fields(graph, &mut |number, value| match (number, value) {
+            (5, Value::Bytes(tensor)) => {
+                let (mut name, mut size) = (&b""[..], 0);
+                fields(tensor, &mut |number, value| {
+                    match (number, value) {
+                        (8, Value::Bytes(found)) => name = found,
+                        (9, Value::Bytes(raw)) => size = raw.len() as u64,
+                        _ => {}
+                    }
+                    Ok(())
+                })?;
+                sizes.insert(name, size);
+                Ok(())
+            }
+            (1, Value::Bytes(node)) => {
+                let (mut inputs, mut is_matrix) = (Vec::new(), false);
+                fields(node, &mut |number, value| {
+                    match (number, value) {
+                        (1, Value::Bytes(input)) => inputs.push(input),
+                        (4, Value::Bytes(operator)) => is_matrix = operator == b"MatMulNBits",
+                        _ => {}
+                    }
+                    Ok(())
+                })?;
+                read.extend(inputs.into_iter().skip(1).filter(|_| is_matrix));
+                Ok(())
+            }
+            _ => Ok(()),
+        }),
+        _ => Ok(()),
+    })?;
+    Ok(read.iter().filter_map(|name| sizes.get(name)).sum())
+}
+
 type Complaint = (String, String);
 
 fn complaint(found: impl Into<String>, expected: &str) -> Complaint {
@@ -170,6 +213,19 @@ mod tests {
             }
         }
         assert!(seen >= 12);
+    }
+
+    #[test]
+    fn a_matrix_counts_as_often_as_it_is_read_and_a_table_not() {
+        let tensor = |name: &[u8], size: usize| field(5, &[field(8, name), field(9, &vec![7; size])].concat());
+        let node = |operator: &[u8], inputs: [&[u8]; 2]| {
+            field(1, &[field(1, inputs[0]), field(1, inputs[1]), field(4, operator)].concat())
+        };
+        let twice = [node(b"MatMulNBits", [b"x", b"w"]), node(b"MatMulNBits", [b"y", b"w"])].concat();
+        let table = node(b"Gather", [b"table", b"ids"]);
+        let graph = field(7, &[twice, table, tensor(b"w", 100), tensor(b"table", 5000)].concat());
+        assert_eq!(matrices_read(&graph), Ok(200));
+        assert!(matrices_read(&[0xff; 9]).is_err());
     }
 
     #[test]

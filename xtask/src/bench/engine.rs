@@ -49,8 +49,9 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
         let of: Vec<&Stage> = all.iter().filter_map(|r| r.report.stages.get(place)).collect();
         let Some(one) = of.first() else { continue };
         let ms_per_step = median(of.iter().filter_map(|s| s.ms_per_step).collect());
-        let graph = &manifest.stages[place].graph;
-        let bytes = manifest.files.iter().find(|file| file.name == *graph).map(|file| file.bytes as f64);
+        let graph = models.folder().join(&manifest.stages[place].graph);
+        let graph = std::fs::read(&graph).map_err(|e| Error::file(&graph, e))?;
+        let bytes = segue_engine::pack::onnx::matrices_read(&graph).ok().map(|bytes| bytes as f64);
         let roofline = bytes.zip(ms_per_step).map(|(bytes, ms)| bytes / bandwidth / (ms * 1e-3));
         figures.stages.push(Stage {
             steps_per_second: median(of.iter().filter_map(|s| s.steps_per_second).collect()),

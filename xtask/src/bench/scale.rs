@@ -97,7 +97,10 @@ fn prompts(growth: &mut Growth, models: &Arc<Models>, runs: u32) -> Result<()> {
             }
             ahead.push(clock.elapsed().as_secs_f64() / seconds);
             let clock = Instant::now();
-            hot.push(first_sample(open.close(&cut(last, prompt[0].len()), run.into(), Some(&Sampling::DEFAULT))?, clock)?);
+            hot.push(first_sample(
+                open.close(&cut(last, prompt[0].len()), run.into(), Some(&Sampling::DEFAULT))?,
+                clock,
+            )?);
         }
         for (points, values) in
             [(&mut growth.cold_ms, cold), (&mut growth.hot_ms, hot), (&mut growth.ahead_share, ahead)]
