@@ -253,8 +253,9 @@ impl Continuation {
                 Ok(())
             },
         );
-        played.and(foreseen)?;
+        // Also if something fails: the stages know how far they are.
         streams.semantic = apart.semantic;
+        played.and(foreseen)?;
         self.decoded = until;
         // What lies before the prompt's end has been heard already.
         let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
