@@ -166,12 +166,12 @@ class Decoder(nn.Module):
             nn.init.normal_(head.straight.weight, std=0.02)
             nn.init.constant_(head.straight.bias, BEGINNING)
 
-    def forward(self, latents: torch.Tensor, frames: slice = slice(None)) -> Levels:
-        """Latents [B, T, latent] → levels of these frames (of all)."""
+    def forward(self, latents: torch.Tensor) -> Levels:
+        """Latents [B, T, latent] → levels of all frames."""
         x = self.input(latents)
         for block in self.blocks:
             x = block(x)
-        return self.levels(x[:, frames])
+        return self.levels(x)
 
     def stream(self, latents: torch.Tensor, states: list[torch.Tensor]) -> tuple[Levels, list[torch.Tensor]]:
         """As `forward`, continuing from the blocks' states; returns the next states too."""

@@ -91,7 +91,6 @@ def test_codec_stream_equals_whole(codec: Codec, audio: torch.Tensor) -> None:
         second, _ = codec.encoder.stream([part[:, 5:] for part in parts], states)
         assert torch.allclose(torch.cat([first, second], 1), whole, atol=1e-5)
         spoken = codec.decoder(whole)
-        assert torch.allclose(codec.decoder(whole, slice(4, 9)).mid, spoken.mid[:, 8:18], atol=1e-5)
         states = [torch.zeros_like(state) for state in states]
         first_out, states = codec.decoder.stream(whole[:, :7], states)
         second_out, _ = codec.decoder.stream(whole[:, 7:], states)
