@@ -233,26 +233,35 @@ impl Continuation {
         self.started_with.get_or_insert(*sampling);
         let first = self.made == 0;
         let until = self.decoded + self.next_chunk();
-        self.foresee(until, sampling)?;
+        let at_hand = self.at_hand(until);
+        self.foresee(at_hand, sampling)?;
         let start = self.decoder.position();
         // What is to be played after this is thought of meanwhile.
         let next = reach(&self.stages, until + self.chunk);
         let Self { stages, streams, decoder, decoding, decoded, .. } = self;
         let mut apart =
             Streams { semantic: streams.semantic.clone(), acoustic: Tokens::new(streams.acoustic.codebooks) };
-        let (ahead, along): (Vec<_>, Vec<_>) = stages.iter_mut().partition(|running| is_semantic(&running.spec));
+        let (mut ahead, mut along): (Vec<_>, Vec<_>) = stages.iter_mut().partition(|r| is_semantic(&r.spec));
+        let mut think = || ahead.iter_mut().try_for_each(|running| running.advance(&mut apart, next, sampling));
+        let mut make = |streams: &mut Streams, end| {
+            along.iter_mut().try_for_each(|running| running.advance(streams, end, sampling))
+        };
+        let codes = *decoded * streams.acoustic.codebooks..until * streams.acoustic.codebooks;
         let mut audio = Signals::default();
-        let (foreseen, played) = both(
-            || ahead.into_iter().try_for_each(|running| running.advance(&mut apart, next, sampling)),
-            || -> Result<()> {
-                along.into_iter().try_for_each(|running| running.advance(streams, until, sampling))?;
-                let books = streams.acoustic.codebooks;
-                let clock = Instant::now();
-                decoder.push(&streams.acoustic.ids[*decoded * books..until * books], &mut audio)?;
-                *decoding += clock.elapsed();
-                Ok(())
-            },
-        );
+        let mut play = |codes: &[u16]| -> Result<()> {
+            let clock = Instant::now();
+            decoder.push(codes, &mut audio)?;
+            *decoding += clock.elapsed();
+            Ok(())
+        };
+        let (foreseen, played) = if at_hand > until {
+            // Little is left to be made of what comes next: that is done while this is decoded.
+            make(streams, until)?;
+            let codes = streams.acoustic.ids[codes].to_vec();
+            both(|| think().and_then(|()| make(streams, at_hand)), || play(&codes))
+        } else {
+            both(think, || make(streams, until).and_then(|()| play(&streams.acoustic.ids[codes])))
+        };
         // Also if something fails: the stages know how far they are.
         streams.semantic = apart.semantic;
         played.and(foreseen)?;
@@ -310,6 +319,17 @@ impl Continuation {
     #[doc(hidden)]
     pub fn expect_level(&mut self, db: f32) {
         self.lull.expect(db);
+    }
+
+    /// The acoustic frame, from `until` on, up to which a continuation that goes beside another may make tokens while it
+    /// decodes: as far as none has to be waited for.
+    fn at_hand(&self, until: usize) -> usize {
+        if self.chunk != CHUNK_BESIDE {
+            return until;
+        }
+        let acoustic = self.stages.iter().filter(|running| running.spec.writes == StreamId::Acoustic);
+        let made = acoustic.map(|running| running.stage.at_hand()).min().unwrap_or(0);
+        made.clamp(until, until + self.chunk)
     }
 
     /// Makes what the stages look at that make the acoustic frames up to `until`, as far as it is not there.

@@ -48,6 +48,50 @@ pub(crate) fn give_memory_back() {
     }
 }
 
+/// Reads a byte of every page of this binary, once per process: what the audio thread runs for the first time late in a session
+/// is not to be fetched from a disk then. Elsewhere than on Linux the system is left to it. Main thread; a millisecond where
+/// the system has the file in memory already.
+pub(crate) fn bring_into_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        // SAFETY: the callback has the signature that is asked for, and neither keeps what it is given nor panics.
+        ONCE.call_once(|| unsafe {
+            libc::dl_iterate_phdr(Some(touch_if_ours), std::ptr::null_mut());
+        });
+    }
+}
+
+/// Reads the pages of a loaded object if this function is part of it; 1 ends the search.
+#[cfg(target_os = "linux")]
+unsafe extern "C" fn touch_if_ours(
+    object: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    _data: *mut libc::c_void,
+) -> libc::c_int {
+    const PAGE: usize = 4096;
+    // SAFETY: the system hands over an object that is valid during the call, with as many headers as it says.
+    let (base, headers) = unsafe {
+        let object = &*object;
+        (object.dlpi_addr as usize, std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)))
+    };
+    let segments = || {
+        let readable = headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_R != 0);
+        readable.map(|h| {
+            let from = base + h.p_vaddr as usize;
+            from..from + h.p_filesz as usize
+        })
+    };
+    if !segments().any(|segment| segment.contains(&(bring_into_memory as *const () as usize))) {
+        return 0;
+    }
+    for address in segments().flat_map(|segment| segment.step_by(PAGE)) {
+        // SAFETY: the address lies in a readable segment of the object that runs this very code.
+        unsafe { std::ptr::read_volatile(address as *const u8) };
+    }
+    1
+}
+
 #[cfg(windows)]
 fn this_binary() -> Option<PathBuf> {
     use std::os::windows::ffi::OsStringExt;

@@ -80,6 +80,10 @@ impl Stage for Lane {
         self.batch.lock().groups[self.group].stages[self.stage].reach(end)
     }
 
+    fn at_hand(&self) -> usize {
+        self.batch.lock().frames[self.stage]
+    }
+
     fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()> {
         let mut batch = self.batch.lock();
         batch.advance(self.stage, end, sampling)?;

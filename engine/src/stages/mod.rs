@@ -63,6 +63,12 @@ pub(crate) trait Stage: std::fmt::Debug + Send {
     /// is told that they are not known. 0 if there is none, or if it is the stream it writes itself.
     fn reach(&self, end: usize) -> usize;
 
+    /// Frames that it has made already or makes for this continuation alone; more of one that goes beside others are made for all
+    /// of them.
+    fn at_hand(&self) -> usize {
+        usize::MAX
+    }
+
     /// Makes its frames up to (not including) `end`.
     fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()>;
 }

@@ -184,6 +184,7 @@ impl Engine {
     #[must_use]
     pub fn activate(&self, activation: Activation) -> AudioEnds {
         let Activation { sample_rate, offline } = activation;
+        crate::platform::bring_into_memory();
         let (capture_in, capture) = crate::capture::capture(sample_rate);
         let (playback, playback_out) = crate::playback::playback(sample_rate, Arc::clone(&self.meters));
         let live = Box::new(Live { capture, playback, sample_rate, offline });
