@@ -8,6 +8,7 @@ dynamic-time-warping path of the angle between two frames' vectors (`angles`) or
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import onnx
 from onnx import numpy_helper
 
 from .midi import Note
+from .notes import KEYS, NOTHING, note_vectors
 from .runtime import Pack
 
 SEGMENT_SECONDS = 0.5
@@ -23,6 +25,10 @@ AUDIBLE_SECONDS = 1.5
 """A note struck longer ago than this counts no more: it may still be held, but has decayed."""
 LEAST_APART_SECONDS = 1.0
 FURTHEST_CHANGE_SECONDS = 8.0
+KEY_DIMENSIONS = 104
+FADING = 0.8
+"""A frame of 40 ms."""
+NOTES_WEIGHT = 0.6
 MOST_SHARED_PITCH_CLASSES = 0.5
 
 
@@ -150,6 +156,31 @@ def semantic_vectors(pack: Pack) -> np.ndarray | None:
     if not found or any(table.shape[1] != semantic["cardinality"] for table in found):
         return None
     return np.stack([table.T for table in found])
+
+
+def told(tokens: np.ndarray, centroids: np.ndarray, levels: int) -> np.ndarray:
+    """What semantic tokens [T, K] tell of each moment, [T, d]: the sum of the centroids of its last codebooks (`semantic_vectors`), of
+    length 1, and behind it the keys that its first ones say are struck (at so many levels of loudness), which fade by `FADING` a
+    frame: those books tell events, the sound of which goes on."""
+    heard = summed(tokens[:, -len(centroids) :], centroids, len(centroids))
+    heard = heard / (np.linalg.norm(heard, axis=-1, keepdims=True) + 1e-12)
+    notes = tokens[:, : -len(centroids)]
+    if not notes.shape[1]:
+        return heard
+    keys = keys_by_pitch()
+    struck = np.zeros((len(notes), keys.shape[1]))
+    for book in notes.T.astype(int):
+        named = (book != NOTHING) & (book <= KEYS * levels)
+        struck[named] += keys[(book[named] - 1) // levels]
+    for before, here in itertools.pairwise(struck):
+        here += FADING * before
+    return np.concatenate([heard, NOTES_WEIGHT * struck], axis=1)
+
+
+def keys_by_pitch() -> np.ndarray:
+    """Where on the keyboard each key lies, and its pitch class, [KEYS, d]: near ones are alike."""
+    vectors = note_vectors(1, 1, KEYS + 2, KEY_DIMENSIONS)[1 : KEYS + 1]
+    return vectors[:, vectors.abs().sum(0) > 0].numpy()
 
 
 def _table(pack: Pack, graph: str, name: str) -> np.ndarray | None:

@@ -24,6 +24,7 @@ from .onsets import Transcriber, onset_f1
 from .probe import sounding_keys
 from .results import package_version
 from .runtime import Pack
+from .semantic import SemanticConfig
 from .token_probe import STEPS, probe_f1
 from .visqol import Visqol
 
@@ -286,7 +287,8 @@ def discriminate(pack: Pack, material: Material, tokens: dict[str, list[Tokens]]
         both(each(lambda t: t.semantic), semantic_frame, "identity", rows["semantic"])
         centroids = abx.semantic_vectors(pack)
         if centroids is not None:
-            both(each(lambda t: abx.summed(t.semantic[:, -len(centroids) :], centroids, len(centroids))), semantic_frame, "angle", rows["semantic"])
+            levels = SemanticConfig().note_levels
+            both(each(lambda t: abx.told(t.semantic, centroids, levels)), semantic_frame, "angle", rows["semantic"])
     spectra = {name: [mel_frames(sound) for sound in sounds] for name, sounds in material.pieces.items()}
     rows["mel"] = Row("log mel spectrum of the original")
     # `magnitudes` has hops of a quarter window.

@@ -44,6 +44,10 @@ def read_weights(path: Path) -> Weights:
             size = {attribute.name: attribute.i for attribute in node.attribute}
             blocks = (stored[node.input[1]].astype(np.float32) - 128.0) * stored[node.input[2]].reshape(size["N"], -1, 1)
             found[node.input[1].removesuffix("_Q8")] = blocks.reshape(size["N"], -1)[:, : size["K"]].T
+    for name in [name for name in stored if name.endswith("_bytes")]:
+        matrix = name.removesuffix("_bytes")
+        blocks = stored[name].astype(np.float32) * found.pop(f"{matrix}_scales").astype(np.float32)
+        found[matrix] = blocks.reshape(stored[f"{matrix}_shape"])
     return {name: torch.from_numpy(np.array(array, np.float32)) for name, array in found.items()}
 
 

@@ -13,6 +13,7 @@ SAMPLE_RATE = 48000
 BANDS = 160
 SILENT = 1e-7
 PARTIALS_WEIGHT = 1.5
+SHAPE_WEIGHT = 0.5
 PARTIAL_FLOOR = 1e-6
 SOFTEST_CLIP = 0.3
 STEPS = (2, 4)
@@ -59,12 +60,17 @@ def bin_weights(bins: int) -> torch.Tensor:
 
 def level_distance(reference: torch.Tensor, decoded: torch.Tensor, floor: float) -> torch.Tensor:
     """How far levels ln(1 + magnitude / floor) [B, S, bins] are from the right ones: bin by bin as the ear spaces them, in
-    mel bands (so that noise is as loud as it was, although no bin of it can be told), of how these bands rise and fall, of what is
-    loudest, and of what stands out in each clip, however soft: most bins are noise, and the middle of what a bin might be is
+    mel bands (so that noise is as loud as it was, although no bin of it can be told), of how these bands rise and fall, of how
+    bins differ from those beside and before them (which is what phases are made of), of what is loudest, and of what stands out in each clip, however soft: most bins are noise, and the middle of what a bin might be is
     too soft for a partial."""
     bins = reference.shape[-1]
     weights = bin_weights(bins)
     fine = ((reference - decoded).abs() * weights).mean()
+    heard = to_magnitude(reference, floor).clamp(min=0.0).sqrt() * weights
+    shape = sum(
+        ((reference.diff(dim=axis) - decoded.diff(dim=axis)).abs() * h).sum() / (h.sum() + SILENT)
+        for axis, h in ((1, heard[:, 1:]), (2, heard[..., 1:]))
+    )
     a, b = (to_magnitude(levels, floor) for levels in (reference, decoded))
     # Of unit sum, so that the floor means the same as in a bin.
     filters = mel_filters(2 * (bins - 1), BANDS) * (SAMPLE_RATE / (2 * (bins - 1)))
@@ -76,7 +82,7 @@ def level_distance(reference: torch.Tensor, decoded: torch.Tensor, floor: float)
     # The root is steep at nothing.
     a, b = ((x.clamp(min=0.0) + PARTIAL_FLOOR).sqrt() * weights.sqrt() for x in (a, b))
     partials = ((a - b).flatten(1).norm(dim=1) / (a.flatten(1).norm(dim=1) + SOFTEST_CLIP)).mean()
-    return fine + bands + moved + loud + PARTIALS_WEIGHT * partials
+    return fine + bands + moved + loud + SHAPE_WEIGHT * shape + PARTIALS_WEIGHT * partials
 
 
 def _apart(a: torch.Tensor, b: torch.Tensor, floor: float) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import GraphProto
 
 from .graph import FLOAT, INT64, Graph
-from .phases import DOUBLINGS, STRUCK, TURN, Phases
+from .phases import DOUBLINGS, RISEN, SHARPER, STEADY, STRUCK, TURN, Phases
 from .spectrum import HIGHEST_LEVEL
 
 AT_END = 2**62
@@ -103,27 +103,52 @@ def _integrated(graph: Graph, phases: Phases, mid: str) -> tuple[str, str]:
     """Levels [1, S + 2, bins] → those in the middle and their phases [1, S, bins]."""
     bins = phases.bins
     here = _sliced(graph, mid, 1, 1, -1)
-    known = _but_last(graph, mid)
-    below, above = _neighbours(graph, known, _sliced(graph, known, 2, 0, 1), _sliced(graph, known, 2, -1, AT_END))
+    steady = _steadied(graph, bins, here)
+    below, above = _neighbours(graph, steady, _sliced(graph, steady, 2, 0, 1), _sliced(graph, steady, 2, -1, AT_END))
     turning = graph.op("Mul", graph.op("Sub", above, below), graph.scalar(phases.per_slope / 2))
-    ahead = graph.op("Add", _mean(graph, turning, 1), graph.weight("phase.middle", phases.middle))
+    ahead = graph.op("Add", turning, graph.weight("phase.middle", phases.middle))
+    bend = graph.op("Sub", graph.op("Sub", graph.op("Add", steady, steady), below), above)
+    sharp = graph.op("Add", steady, graph.op("Mul", bend, graph.scalar(SHARPER)))
     rise = graph.op("Sub", _sliced(graph, mid, 1, 2, AT_END), _sliced(graph, mid, 1, 0, -2))
     between = _wrapped(graph, _mean(graph, graph.op("Mul", rise, graph.scalar(-phases.per_rise / 2)), 2))
     nothing = graph.op("Mul", _sliced(graph, here, 2, 0, 1), graph.scalar(0.0))
     across = graph.op("Concat", nothing, graph.op("CumSum", between, graph.weight("axis_2", np.array(2))), axis=2)
-    top = _tops(graph, bins, here)
+    top = _tops(graph, bins, sharp)
     moved, at_top = (graph.op("GatherElements", x, top, axis=2) for x in (ahead, across))
     moved = graph.op("Add", moved, graph.op("Sub", across, at_top))
     louder = graph.op("Sub", here, _sliced(graph, mid, 1, 0, -2))
     struck = graph.op("Greater", graph.op("GatherElements", louder, top, axis=2), graph.scalar(STRUCK))
     moved = graph.op("Where", struck, across, moved)
     carried = graph.op("Where", struck, graph.scalar(0.0), graph.scalar(1.0))
-    last = graph.op("Reshape", graph.input("state_phase", FLOAT, [1, 1, bins]), graph.integers(bins))
-    rows = [graph.op("Reshape", x, graph.integers(-1, bins)) for x in (top, carried, moved)]
-    last, found = graph.ops("Scan", last, *rows, out=2, body=_step(bins), num_scan_inputs=3)
-    graph.op("Reshape", last, graph.integers(1, 1, bins), out="next_state_phase")
-    graph.output("next_state_phase", FLOAT, [1, 1, bins])
-    return here, graph.op("Unsqueeze", found, graph.integers(0))
+    return here, _one_by_one(graph, "phase", bins, _step(bins), top, carried, moved)
+
+
+def _steadied(graph: Graph, bins: int, levels: str) -> str:
+    """See `phases.steadied`."""
+    return _one_by_one(graph, "steady", bins, _steady_step(bins), levels)
+
+
+def _one_by_one(graph: Graph, name: str, bins: int, body: GraphProto, *inputs: str) -> str:
+    """What `body` makes of its last result and of each sub-frame of the inputs [1, S, bins], [1, S, bins]."""
+    last = graph.op("Reshape", graph.input(f"state_{name}", FLOAT, [1, 1, bins]), graph.integers(bins))
+    rows = [graph.op("Reshape", x, graph.integers(-1, bins)) for x in inputs]
+    last, found = graph.ops("Scan", last, *rows, out=2, body=body, num_scan_inputs=len(rows))
+    graph.op("Reshape", last, graph.integers(1, 1, bins), out=f"next_state_{name}")
+    graph.output(f"next_state_{name}", FLOAT, [1, 1, bins])
+    return graph.op("Unsqueeze", found, graph.integers(0))
+
+
+def _steady_step(bins: int) -> GraphProto:
+    """One sub-frame of `phases.steadied`."""
+    body = Graph("steadied", prefix="steadied.")
+    last, level = body.input("last", FLOAT, [bins]), body.input("level", FLOAT, [bins])
+    louder = body.op("Sub", level, last)
+    nearer = body.op("Add", last, body.op("Mul", louder, body.scalar(STEADY)))
+    steady = body.op("Where", body.op("Greater", louder, body.scalar(RISEN)), level, nearer)
+    for name in ("steady_carried", "steady"):
+        body.op("Identity", steady, out=name)
+        body.output(name, FLOAT, [bins])
+    return body.graph()
 
 
 def _step(bins: int) -> GraphProto:

@@ -6,8 +6,12 @@ in frequency and the other way round; a Hann window is nearly one. Where theirs 
 heap, here every bin climbs to the top of its own hill, which many bins do at once: the top goes on from the sub-frame
 before, the hillside follows the top. On recordings of a piano the spectral convergence is within 1 dB of the heap's.
 
+Where the tops are and how far they turn is told by levels that are steadied: a partial stays where it is as long as it sounds,
+and decoded levels flicker, so that a hill would lean now to one side and now to the other and its top jump to and fro. That
+is heard as notes struck again (RESULTS.md, "Steady hills").
+
 A top that rises is struck: it begins anew, in phase with all else that is struck at that moment. So an attack stays one,
-and a stream forgets: two that began at different times agree after a second or two (`REMEMBERED_SECONDS`), so that a take can be
+and a stream forgets: two that began at different times agree after a few seconds (`REMEMBERED_SECONDS`), so that a take can be
 gone on from without decoding it from its beginning.
 
 The derivative in time needs the sub-frame that follows, so what comes out is `DELAY` sub-frames late. `phase_graph` is
@@ -30,12 +34,23 @@ if TYPE_CHECKING:
 DELAY = 1
 GAUSSIAN = 0.25645
 """γ / n² of the Gaussian window nearest to a Hann window of length n (Průša, Balazs and Søndergaard 2017, table I)."""
+BELOW = -1e3
+"""No level is so low."""
 DOUBLINGS = 6
 """A hill is at most 2^DOUBLINGS bins wide on either side; a wider one has several tops."""
 STRUCK = 0.35
-"""A top that is so much louder than in the sub-frame before begins anew (nepers: 3 dB)."""
-REMEMBERED_SECONDS = 2.0
-"""What was decoded so long ago changes what sounds now by less than −40 dB (three recordings: −48 to −67 dB; 1 s: −29 to −50)."""
+"""A top that is so much louder than in the sub-frame before begins anew (nepers: 3 dB). With 5 dB a few notes fewer are heard that nobody
+struck, but a stream forgets too slowly."""
+STEADY = 0.08
+"""How far steadied levels go towards those of the sub-frame …"""
+SHARPER = 2.0
+"""How much what bends downwards is raised before tops are looked for: what is decoded is blurred, and has three tops where there
+should be four."""
+RISEN = 0.6
+"""… unless these are so much louder (nepers): then all the way, for something else sounds."""
+REMEMBERED_SECONDS = 4.0
+"""What was decoded so long ago hardly changes what sounds now (0.8 s at sixteen places, four of recordings and four of renderings: −63 dB in the
+median, −36 dB at worst; 3 s: −62 and −25; 2 s: −59 and −24)."""
 TURN = 2 * math.pi
 
 
@@ -48,6 +63,8 @@ class State(NamedTuple):
     """levels of the last"""
     coherence: Tensor
     """of the last"""
+    steady: Tensor
+    """levels of the last one given, steadied, [B, 1, bins]"""
     phase: Tensor
     """of the last one given, [B, 1, bins]"""
 
@@ -60,7 +77,7 @@ def slope(x: Tensor) -> Tensor:
 
 def tops(levels: Tensor) -> Tensor:
     """The top of the hill that each bin of [..., bins] lies on: its index."""
-    low = torch.full_like(levels[..., :1], -1.0)
+    low = torch.full_like(levels[..., :1], BELOW)
     left = torch.cat([low, levels[..., :-1]], dim=-1)
     right = torch.cat([levels[..., 1:], low], dim=-1)
     down = (left > levels) & (left >= right)
@@ -69,6 +86,23 @@ def tops(levels: Tensor) -> Tensor:
     for _ in range(DOUBLINGS):
         found = found.gather(-1, found)
     return found
+
+
+def steadied(levels: Tensor, last: Tensor) -> Tensor:
+    """Levels [B, S, bins], steadied ones of the sub-frame before [B, bins] → steadied levels [B, S, bins]."""
+    found = []
+    for level in levels.unbind(1):
+        louder = level - last
+        last = torch.where(louder > RISEN, level, last + STEADY * louder)
+        found.append(last)
+    return torch.stack(found, 1)
+
+
+def sharpened(levels: Tensor) -> Tensor:
+    """Levels [..., bins] with hills where they bend downwards, so that a partial on the side of a louder one has one too."""
+    below = torch.cat([levels[..., :1], levels[..., :-1]], dim=-1)
+    above = torch.cat([levels[..., 1:], levels[..., -1:]], dim=-1)
+    return levels + SHARPER * (2 * levels - below - above)
 
 
 def wrapped(phase: Tensor) -> Tensor:
@@ -106,7 +140,7 @@ class Phases:
     def start(self, batch: int) -> State:
         """Silence."""
         silent = torch.zeros(batch, 2, self.bins)
-        return State(silent, silent[:, :1], torch.zeros(batch, 1, self.bands), silent[:, :1])
+        return State(silent, silent[:, :1], torch.zeros(batch, 1, self.bands), silent[:, :1], silent[:, :1])
 
     def stream(self, levels: Levels, state: State | None) -> tuple[tuple[Tensor, Tensor], State]:
         """Levels of S sub-frames → spectra of mid and side [B, S, bins, 2], of the sub-frames before each, and the next
@@ -115,8 +149,9 @@ class Phases:
         mid = torch.cat([state.mid, levels.mid.clamp(0.0, HIGHEST_LEVEL)], 1)
         side = torch.cat([state.side, levels.side.clamp(0.0, HIGHEST_LEVEL)], 1)
         coherence = torch.cat([state.coherence, levels.coherence], 1)
-        phase = self.integrate(mid, state.phase[:, 0])
-        following = State(mid[:, -2:], side[:, -1:], coherence[:, -1:], phase[:, -1:])
+        steady = steadied(mid[:, 1:-1], state.steady[:, 0])
+        phase = self.integrate(mid, steady, state.phase[:, 0])
+        following = State(mid[:, -2:], side[:, -1:], coherence[:, -1:], steady[:, -1:], phase[:, -1:])
         cosine, sine = phase.cos() * self.sign, phase.sin() * self.sign
         loud = to_magnitude(mid[:, 1:-1], self.floor)
         rest = (1.0 - coherence[:, :-1].square()).clamp(min=0.0).sqrt() * self.ahead
@@ -131,24 +166,23 @@ class Phases:
         start = self.start(len(levels))
         mid = torch.cat([start.mid, levels.clamp(0.0, HIGHEST_LEVEL)], 1)
         with torch.no_grad():
-            phase = self.integrate(mid, start.phase[:, 0])
+            phase = self.integrate(mid, steadied(mid[:, 1:-1], start.steady[:, 0]), start.phase[:, 0])
         loud = to_magnitude(mid[:, 1:-1], self.floor) * self.sign
         return torch.stack([loud * phase.cos(), loud * phase.sin()], -1)
 
-    def integrate(self, mid: Tensor, last: Tensor) -> Tensor:
-        """Levels [B, S + 2, bins], phases [B, bins] of the first → phases [B, S, bins] of all but the first and the last."""
-        here = mid[:, 1:-1]
-        turning = slope(mid[:, :-1]) * self.per_slope
-        ahead = self.middle + (turning[:, 1:] + turning[:, :-1]) / 2
+    def integrate(self, mid: Tensor, steady: Tensor, last: Tensor) -> Tensor:
+        """Levels [B, S + 2, bins], those of all but the first and the last steadied, phases [B, bins] of the first → phases
+        [B, S, bins] of all but the first and the last."""
+        ahead = self.middle + slope(steady) * self.per_slope
         rise = -self.per_rise * (mid[:, 2:] - mid[:, :-2]) / 2
         between = wrapped((rise[..., 1:] + rise[..., :-1]) / 2)
         across = torch.cat([torch.zeros_like(rise[..., :1]), between.cumsum(-1)], dim=-1)
-        top = tops(here)
+        top = tops(sharpened(steady))
         moved = ahead.gather(-1, top) + across - across.gather(-1, top)
-        struck = (here - mid[:, :-2]).gather(-1, top) > STRUCK
+        struck = (mid[:, 1:-1] - mid[:, :-2]).gather(-1, top) > STRUCK
         moved = torch.where(struck, across, moved)
         found = []
-        for frame in range(here.shape[1]):
+        for frame in range(steady.shape[1]):
             last = wrapped(last.gather(-1, top[:, frame]) * ~struck[:, frame] + moved[:, frame])
             found.append(last)
         return torch.stack(found, 1)

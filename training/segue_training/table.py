@@ -39,7 +39,8 @@ own rate and channels, and its sound is brought back to 48 kHz stereo.
 - **ABX**: half a second each: A and X the same keys at different times of a piece, B the next different chord; the share
   of errors, chance is 50 %, ± its standard error. *Within*: all three on one piano in one room; *across*: X on another
   piano in another room (`{HELD_OUT_PIANO}` dry and `{KNOWN_PIANO}` in a hall, either way). Dynamic time warping of the
-  angle between codebook vectors (*vectors*; for several books their sum) or of the share of tokens that differ (*identity*).
+  angle between codebook vectors (*vectors*; for several books their sum; of the semantic books that name what is struck these keys,
+  which fade by a fifth a frame: `abx.told`) or of the share of tokens that differ (*identity*).
 - **Probe**: micro F1 of a linear layer on the one-hot tokens of one frame, that tells which keys were struck within the
   last 0.4 s and still sound; learnt from training pieces on `{KNOWN_PIANO}`, tested on held-out pieces on `{HELD_OUT_PIANO}`.
 - **Opus**: opusenc `--music --cvbr`; the bit rate is that of the packets.

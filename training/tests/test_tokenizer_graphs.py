@@ -1,6 +1,7 @@
 """The codec and the semantic tokenizer: streaming equals whole, ONNX equals PyTorch, names as in docs/pack.md."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,14 +9,16 @@ import onnxruntime
 import pytest
 import torch
 
-from segue_training.codec import Codec
+from segue_training.codec import Codec, CodecConfig
 from segue_training.export_tokenizers import (
     DECODER, ENCODER, TINY_CODEC, TINY_SEMANTIC, Tokenizers, describe, export_random, lively,
 )
+from segue_training.from_pack import read_weights
 from segue_training.phases import Phases
+from segue_training.quantize import ship_decoder
 from segue_training.semantic import SemanticTokenizer
 from segue_training.spectrum import analyse
-from segue_training.tokenizer_graphs import semantic_graph
+from segue_training.tokenizer_graphs import decoder_graph, semantic_graph
 
 FRAMES = 24
 CHUNKS = (1, 3, 8, 12)
@@ -177,6 +180,28 @@ def test_half_precision_storage_is_close(codec: Codec, semantic: SemanticTokeniz
     )
     assert np.sum((a - b) ** 2) < 1e-4 * np.sum(a**2)
     assert half.graphs[DECODER].ByteSize() < 0.7 * full.graphs[DECODER].ByteSize()
+
+
+def test_the_shipped_decoder_is_small_and_close(tmp_path: Path) -> None:
+    """At its full size, where matrices are large enough to be kept in bytes: within −40 dB, and as it is read back."""
+    torch.manual_seed(6)
+    full = Codec(CodecConfig()).eval()
+    for head in (full.decoder.mid, full.decoder.side):
+        torch.nn.init.normal_(head.straight.weight, std=0.1)
+        torch.nn.init.normal_(head.out.weight, std=0.05)
+    with torch.no_grad():
+        full.quantizer.codebooks.normal_()
+        plain = decoder_graph(full)
+    shipped = ship_decoder(plain)
+    assert shipped.ByteSize() < 0.35 * plain.ByteSize()
+    codes = torch.randint(full.config.cardinality, (1, FRAMES, full.config.books)).numpy()
+    whole, small = (run_in_chunks(model, {"codes": codes}, CHUNKS) for model in (plain, shipped))
+    for name in ("spectrum_0", "spectrum_1"):
+        a, b = (np.linalg.norm(found[name], axis=-1) for found in (whole, small))
+        assert np.sum((a - b) ** 2) < 1e-4 * np.sum(a**2)
+    onnx.save(shipped, tmp_path / "decoder.onnx")
+    found = read_weights(tmp_path / "decoder.onnx")["mid.out.weight"]
+    assert torch.allclose(found, full.decoder.mid.out.weight.t(), atol=2e-3)
 
 
 def test_random_export_is_the_same_for_the_same_seed() -> None:
