@@ -100,7 +100,7 @@ PRESETS = {
         # What a semantic stage might mean is fewer.
         candidates=(64, 256),
         # The codec and a guided coarse stage add notes that nobody meant: what is meant is calmer than it was learnt.
-        eagerness=-0.65,
+        eagerness=-0.5,
         dials=(0.9, 0.7, 0.3, 0.98),
         guidance=2.0,
     ),
