@@ -49,8 +49,8 @@ pub(crate) fn give_memory_back() {
 }
 
 /// Reads a byte of every page of this binary, once per process: what the audio thread runs for the first time late in a session
-/// is not to be fetched from a disk then. Elsewhere than on Linux the system is left to it. Main thread; a millisecond where
-/// the system has the file in memory already.
+/// is not to be fetched from a disk then. Elsewhere than on Linux the system is left to it. Main thread: it waits for
+/// the disk instead.
 pub(crate) fn bring_into_memory() {
     #[cfg(target_os = "linux")]
     {
@@ -78,8 +78,9 @@ unsafe extern "C" fn touch_if_ours(
     let segments = || {
         let readable = headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_R != 0);
         readable.map(|h| {
+            // A segment may begin within a page, and what is mapped begins with it.
             let from = base + h.p_vaddr as usize;
-            from..from + h.p_filesz as usize
+            from / PAGE * PAGE..from + h.p_filesz as usize
         })
     };
     if !segments().any(|segment| segment.contains(&(bring_into_memory as *const () as usize))) {

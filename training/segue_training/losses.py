@@ -61,7 +61,8 @@ def bin_weights(bins: int) -> torch.Tensor:
 def level_distance(reference: torch.Tensor, decoded: torch.Tensor, floor: float) -> torch.Tensor:
     """How far levels ln(1 + magnitude / floor) [B, S, bins] are from the right ones: bin by bin as the ear spaces them, in
     mel bands (so that noise is as loud as it was, although no bin of it can be told), of how these bands rise and fall, of how
-    bins differ from those beside and before them (which is what phases are made of), of what is loudest, and of what stands out in each clip, however soft: most bins are noise, and the middle of what a bin might be is
+    bins differ from those beside and before them (which is what phases are made of), of what is loudest, and of what stands out in
+    each clip, however soft: most bins are noise, and the middle of what a bin might be is
     too soft for a partial."""
     bins = reference.shape[-1]
     weights = bin_weights(bins)

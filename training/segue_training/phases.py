@@ -43,11 +43,11 @@ STRUCK = 0.35
 struck, but a stream forgets too slowly."""
 STEADY = 0.08
 """How far steadied levels go towards those of the sub-frame …"""
+RISEN = 0.6
+"""… unless these are so much louder (nepers): then all the way, for something else sounds."""
 SHARPER = 2.0
 """How much what bends downwards is raised before tops are looked for: what is decoded is blurred, and has three tops where there
 should be four."""
-RISEN = 0.6
-"""… unless these are so much louder (nepers): then all the way, for something else sounds."""
 REMEMBERED_SECONDS = 4.0
 """What was decoded so long ago hardly changes what sounds now (0.8 s at sixteen places, four of recordings and four of renderings: −63 dB in the
 median, −36 dB at worst; 3 s: −62 and −25; 2 s: −59 and −24)."""
