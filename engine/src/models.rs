@@ -6,6 +6,7 @@ use crate::pack::manifest::Manifest;
 use crate::pack::{self, Pack};
 pub use crate::runtime::Device;
 use crate::runtime::How;
+use crate::stages::Runner;
 use crate::status::PackSummary;
 use crate::tokenizers::{Decoder, Tokenizer};
 use crate::{device_check, platform, runtime, stages};
@@ -43,7 +44,7 @@ pub struct Models {
     pub(crate) encoder: Arc<Graph>,
     pub(crate) decoder: Arc<Graph>,
     pub(crate) semantic: Option<Arc<Graph>>,
-    pub(crate) stages: Vec<Arc<Graph>>,
+    pub(crate) stages: Vec<Runner>,
 }
 
 /// Beside what a pack itself takes.
@@ -84,7 +85,9 @@ impl Models {
         room.try_reserve_exact((megabytes << 20) as usize).map_err(|_| short())?;
         // Or an optimiser may leave out what nobody looks at, and take it for granted.
         drop(std::hint::black_box(room));
-        let models = Arc::new(Self::load_graphs(pack, how)?);
+        // Whoever profiles wants to see every node.
+        let native = how.device == Device::Cpu && how.profile.is_none();
+        let models = Arc::new(Self::load_graphs(pack, how, native)?);
         if request.device != Device::Cpu {
             // Another version of the runtime in the same place is another runtime.
             let bytes = std::fs::metadata(&runtime).map_or(0, |file| file.len());
@@ -96,7 +99,8 @@ impl Models {
         Ok(models)
     }
 
-    fn load_graphs(pack: Pack, how: How) -> Result<Self> {
+    /// `native`: stages that need no session get none.
+    fn load_graphs(pack: Pack, how: How, native: bool) -> Result<Self> {
         let load = |name: &str| Graph::load(&pack, name, &how).map(Arc::new);
         let m = &pack.manifest;
         let encoder = load(&m.codec.encoder.graph)?;
@@ -116,13 +120,19 @@ impl Models {
             }
             None => None,
         };
-        let mut graphs = Vec::with_capacity(m.stages.len());
+        let mut runners = Vec::with_capacity(m.stages.len());
         for spec in &m.stages {
-            let graph = load(&spec.graph)?;
-            stages::check(m, spec, &graph)?;
-            graphs.push(graph);
+            let native = if native { Runner::native(&pack, spec)? } else { None };
+            runners.push(match native {
+                Some(runner) => runner,
+                None => {
+                    let graph = load(&spec.graph)?;
+                    stages::check(m, spec, &graph)?;
+                    Runner::Session(graph)
+                }
+            });
         }
-        Ok(Self { pack, how, encoder, decoder, semantic, stages: graphs })
+        Ok(Self { pack, how, encoder, decoder, semantic, stages: runners })
     }
 
     /// How many continuations of one prompt can be made together: 1 if the pack's graphs take one at a time.
@@ -131,16 +141,24 @@ impl Models {
         stages::batch::room(self)
     }
 
-    /// A stage's graph once more, so that two threads can run it at the same time. Worker thread; takes as long as loading it.
+    /// A stage once more, so that two threads can run it at the same time. Worker thread; where that needs a session it takes
+    /// as long as loading it.
     ///
     /// # Errors
     /// As [`Self::load`], of the one file.
-    pub(crate) fn second(&self, place: usize) -> Result<Arc<Graph>> {
-        Graph::load(&self.pack, &self.manifest().stages[place].graph, &self.how).map(Arc::new)
+    pub(crate) fn second(&self, place: usize) -> Result<Runner> {
+        match &self.stages[place] {
+            Runner::Session(_) => {
+                let graph = Graph::load(&self.pack, &self.manifest().stages[place].graph, &self.how)?;
+                Ok(Runner::Session(Arc::new(graph)))
+            }
+            native @ Runner::Native { .. } => Ok(native.clone()),
+        }
     }
 
     fn graphs(&self) -> impl Iterator<Item = &Arc<Graph>> {
-        [&self.encoder, &self.decoder].into_iter().chain(&self.semantic).chain(&self.stages)
+        let stages = self.stages.iter().filter_map(Runner::session);
+        [&self.encoder, &self.decoder].into_iter().chain(&self.semantic).chain(stages)
     }
 
     /// Where it runs: a device, or `cpu` once a graph had to leave it.
@@ -169,8 +187,12 @@ impl Models {
         let pack = pack::find(request.pack.as_deref())?;
         runtime::load(request.runtime.as_deref())?;
         let how = How { device: Device::Cpu, threads: 1, profile: None };
-        let mut models = Self::load_graphs(pack, how)?;
+        let mut models = Self::load_graphs(pack, how, false)?;
         let Self { encoder, decoder, semantic, stages, .. } = &mut models;
+        let stages = stages.iter_mut().filter_map(|runner| match runner {
+            Runner::Session(graph) => Some(graph),
+            Runner::Native { .. } => None,
+        });
         [encoder, decoder].into_iter().chain(semantic).chain(stages).for_each(|graph| graph.lose_device(after));
         models.how.device = Device::Cuda;
         Ok(Arc::new(models))

@@ -312,7 +312,8 @@ fn a_damaged_graph_is_refused_before_the_runtime_sees_it() {
 #[test]
 fn a_device_that_fails_in_the_middle_of_a_take_costs_no_token() {
     let request = LoadRequest { pack: Some(tiny_pack()), runtime: runtime(), ..LoadRequest::default() };
-    let models = load(tiny_pack());
+    // What a device does is done by the runtime, as on a device that never fails.
+    let models = Models::on_a_device_that_fails(&request, u32::MAX).unwrap();
     let prompt = chords(models.sample_rate(), 3.0);
     let play = |models: &Arc<Models>| {
         let mut one = Continuation::prefill(Arc::clone(models), &prompt, 7).unwrap();
@@ -320,7 +321,7 @@ fn a_device_that_fails_in_the_middle_of_a_take_costs_no_token() {
         (audio, one.take(TakeId(1), "Take 1".into(), &LIVELY))
     };
     let (wanted, take) = play(&models);
-    assert!(models.lost().is_none() && take.provenance.device == "cpu");
+    assert!(models.lost().is_none());
     // Each graph at its first run, the prompt's; and long after.
     for after in [0, 40] {
         let failing = Models::on_a_device_that_fails(&request, after).unwrap();

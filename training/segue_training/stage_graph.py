@@ -1,5 +1,7 @@
 """Stage models → ONNX graphs with caches, states and sampling inside: the tensors of docs/pack.md."""
 
+import json
+
 import numpy as np
 import onnx
 import torch
@@ -8,6 +10,10 @@ from .graph import FLOAT, INT32, INT64, MICROSOFT, Graph
 from .sampling import HIDDEN, SMALLEST_TOP_P
 from .stages import AutoregressiveConfig, AutoregressiveStage, BookEmbedding, ParallelStage, Stage
 from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer, TransformerShape
+
+
+RECIPE = "segue.stage"
+"""Under which key of a graph's metadata `recipe` lies."""
 
 
 def export(stage: Stage, expose_logits: bool = False) -> onnx.ModelProto:
@@ -171,7 +177,23 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
     if expose_logits:
         g.op("Concat", *logits, axis=1, out="logits")
         g.output("logits", FLOAT, ["N", config.codebooks, config.cardinality])
-    return g.model()
+    model = g.model()
+    if stage.depth is not None:
+        onnx.helper.set_model_props(model, {RECIPE: json.dumps(recipe(config))})
+    return model
+
+
+def recipe(config: AutoregressiveConfig) -> dict[str, int | float | list[int] | None]:
+    """What the sizes of a graph's tensors do not say: with it the engine runs the stage on a processor by itself."""
+    return {
+        "heads": config.temporal.heads,
+        "depth_heads": config.depth.heads,
+        "candidates": config.candidates,
+        "guidance": config.guidance if config.guided else 1.0,
+        "eagerness": config.eagerness,
+        "rests": list(config.rests) if config.rests else None,
+        "epsilon": NORM_EPSILON,
+    }
 
 
 def _join(g: Graph, name: str, parts: list[str]) -> None:

@@ -1,6 +1,7 @@
 """PyTorch = ONNX Runtime for the stage graphs: prefill, single steps, appends, chunks."""
 
 import dataclasses
+import json
 
 import numpy as np
 import onnxruntime
@@ -11,7 +12,7 @@ from segue_training import flattened
 from segue_training.flattened import FlattenedConfig, FlattenedStage
 from segue_training.quantize import ship_stage
 from segue_training.sampling import gumbel
-from segue_training.stage_graph import export
+from segue_training.stage_graph import RECIPE, export, recipe
 from segue_training.stages import AutoregressiveConfig, ParallelConfig, build
 from segue_training.transformer import TransformerShape
 
@@ -194,3 +195,19 @@ def test_the_shipped_form_is_smaller_and_keeps_its_tensors(config):
     shipped = ship_stage(plain)
     assert shipped.ByteSize() < 0.5 * plain.ByteSize()
     assert [i.name for i in session(shipped).get_inputs()] == [i.name for i in session(plain).get_inputs()]
+
+
+@pytest.mark.parametrize("config", [RESTS, GUIDED, COARSE], ids=["rests", "guided", "coarse"])
+def test_the_shipped_form_says_what_the_engine_needs_to_run_it_by_itself(config):
+    shipped = ship_stage(export(lively(config)))
+    found = json.loads({entry.key: entry.value for entry in shipped.metadata_props}[RECIPE])
+    assert found == recipe(config) and found["candidates"] == config.candidates
+    assert found["guidance"] == config.guidance and found["rests"] == (list(config.rests) if config.rests else None)
+    names = {weight.name for weight in shipped.graph.initializer}
+    blocks = [f"{kind}.{i}" for kind, shape in (("temporal", config.temporal), ("depth", config.depth)) for i in range(shape.layers)]
+    matrices = [f"{block}.{part}" for block in blocks for part in ("qkv", "out", "up", "down")]
+    assert names.issuperset(f"{name}{kind}" for name in [*matrices, "depth_in", "head.0"] for kind in ("_Q8", "_scales"))
+
+
+def test_a_stage_without_codebooks_to_go_through_is_left_to_the_runtime():
+    assert not export(lively(SEMANTIC)).metadata_props

@@ -4,6 +4,8 @@
 //!
 //! This walks the protobuf of `ModelProto` (onnx.proto3 of ONNX 1.16) as far as tensors and nodes and skips the rest.
 
+use std::collections::HashMap;
+
 /// Graphs within graphs: what an exporter makes has a few; a file that was made to exhaust the stack has thousands.
 const MAX_DEPTH: usize = 32;
 
@@ -38,7 +40,7 @@ pub fn check(bytes: &[u8]) -> Result<(), (String, String)> {
 /// # Errors
 /// As [`check`].
 pub fn matrices_read(bytes: &[u8]) -> Result<u64, (String, String)> {
-    let mut sizes = std::collections::HashMap::<&[u8], u64>::new();
+    let mut sizes = HashMap::<&[u8], u64>::new();
     let mut read = Vec::<&[u8]>::new();
     fields(bytes, &mut |number, value| match (number, value) {
         (7, Value::Bytes(graph)) => fields(graph, &mut |number, value| match (number, value) {
@@ -73,6 +75,111 @@ pub fn matrices_read(bytes: &[u8]) -> Result<u64, (String, String)> {
         _ => Ok(()),
     })?;
     Ok(read.iter().filter_map(|name| sizes.get(name)).sum())
+}
+
+/// A constant of a graph, as it lies in the file.
+#[derive(Debug)]
+pub(crate) struct Constant<'a> {
+    /// Its shape.
+    pub(crate) dims: Vec<usize>,
+    /// `TensorProto.DataType`.
+    kind: u64,
+    raw: &'a [u8],
+}
+
+impl<'a> Constant<'a> {
+    fn of<const N: usize, T>(&self, kind: u64, from: fn([u8; N]) -> T) -> Option<Vec<T>> {
+        let (values, rest) = self.raw.as_chunks::<N>();
+        let size = self.dims.iter().try_fold(1_usize, |size, dim| size.checked_mul(*dim));
+        let whole = self.kind == kind && rest.is_empty() && size == Some(values.len());
+        whole.then(|| values.iter().map(|bytes| from(*bytes)).collect())
+    }
+
+    /// If it is of such.
+    pub(crate) fn floats(&self) -> Option<Vec<f32>> {
+        self.of(1, f32::from_le_bytes)
+    }
+
+    /// The same of half precision.
+    pub(crate) fn halves(&self) -> Option<Vec<u16>> {
+        self.of(10, u16::from_le_bytes)
+    }
+
+    /// The same of 64 bits.
+    pub(crate) fn integers(&self) -> Option<Vec<i64>> {
+        self.of(7, i64::from_le_bytes)
+    }
+
+    /// The same of 8 bits without sign.
+    pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
+        (self.kind == 2).then_some(self.raw)
+    }
+}
+
+/// A graph's constants by name.
+pub(crate) type Constants<'a> = HashMap<String, Constant<'a>>;
+
+/// The constants of a graph that hold their values as bytes.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn constants(bytes: &[u8]) -> Result<Constants<'_>, Complaint> {
+    let mut found = Constants::new();
+    fields(bytes, &mut |number, value| match (number, value) {
+        (7, Value::Bytes(graph)) => fields(graph, &mut |number, value| match (number, value) {
+            (5, Value::Bytes(tensor)) => {
+                let mut constant = Constant { dims: Vec::new(), kind: 0, raw: &[] };
+                let mut name = String::new();
+                fields(tensor, &mut |number, value| {
+                    match (number, value) {
+                        (1, Value::Number(dim)) => constant.dims.push(dim as usize),
+                        (1, Value::Bytes(mut packed)) => {
+                            while !packed.is_empty() {
+                                constant.dims.push(varint(&mut packed)? as usize);
+                            }
+                        }
+                        (2, Value::Number(kind)) => constant.kind = kind,
+                        (8, Value::Bytes(found)) => name = String::from_utf8_lossy(found).into_owned(),
+                        (9, Value::Bytes(raw)) => constant.raw = raw,
+                        _ => {}
+                    }
+                    Ok(())
+                })?;
+                found.insert(name, constant);
+                Ok(())
+            }
+            _ => Ok(()),
+        }),
+        _ => Ok(()),
+    })?;
+    Ok(found)
+}
+
+/// What a graph says of itself under this key.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn metadata<'a>(bytes: &'a [u8], wanted: &str) -> Result<Option<&'a str>, Complaint> {
+    let mut found = None;
+    fields(bytes, &mut |number, value| match (number, value) {
+        (14, Value::Bytes(entry)) => {
+            let (mut key, mut text) = (&b""[..], &b""[..]);
+            fields(entry, &mut |number, value| {
+                match (number, value) {
+                    (1, Value::Bytes(found)) => key = found,
+                    (2, Value::Bytes(found)) => text = found,
+                    _ => {}
+                }
+                Ok(())
+            })?;
+            if key == wanted.as_bytes() {
+                found = Some(std::str::from_utf8(text).map_err(|_| malformed())?);
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    })?;
+    Ok(found)
 }
 
 type Complaint = (String, String);

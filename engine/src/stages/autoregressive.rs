@@ -1,13 +1,13 @@
 //! A decoder-only transformer over frames, all codebooks of a frame in one run (temporal plus unrolled depth
 //! transformer).
 
-use super::cached::{self, Cached};
+use super::cached;
+use super::runner::{Runner, Transformer};
 use super::{Stage, Streams, sound};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::pack::manifest::{Manifest, Stage as Spec};
 use crate::sampler::{Draw, Noise, Sampling};
-use std::sync::Arc;
 
 pub(super) fn check(manifest: &Manifest, spec: &Spec, graph: &Graph) -> Result<()> {
     cached::check(spec, graph, spec.codebooks, manifest.condition_window(spec))
@@ -19,10 +19,10 @@ pub(super) struct Autoregressive {
     spec: Spec,
     /// Where the stage is in the pack.
     place: usize,
-    graph: Arc<Graph>,
+    runner: Runner,
     /// Of each lane.
     noise: Vec<Noise>,
-    model: Cached,
+    model: Transformer,
     /// See [`Manifest::condition_window`].
     window: Option<usize>,
     /// Samples per frame of its own and of the conditioning stream.
@@ -36,27 +36,27 @@ pub(super) struct Autoregressive {
 }
 
 impl Autoregressive {
-    pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, graph: Arc<Graph>) -> Result<Self> {
+    pub(super) fn new(manifest: &Manifest, spec: Spec, place: usize, runner: Runner) -> Result<Self> {
         let window = manifest.condition_window(&spec);
-        let model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, window, 1)?;
+        let model = Transformer::new(&spec, &runner, window, 1)?;
         let own = manifest.hop(spec.writes).unwrap_or(1);
         let (other, unknown) = match &spec.condition {
             Some(c) => (manifest.hop(c.stream).unwrap_or(1), manifest.cardinality(c.stream) as i64),
             None => (1, 0),
         };
         let noise = vec![Noise::new(0, place, spec.codebooks * spec.candidates)];
-        Ok(Self { spec, place, graph, noise, model, window, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
+        Ok(Self { spec, place, runner, noise, model, window, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
     }
 
-    /// A lane for each seed, all of them where this one is; `graph` is its own or [`Models::second`](crate::models::Models).
-    pub(super) fn in_lanes(&self, graph: Arc<Graph>, seeds: &[u64]) -> Result<Self> {
+    /// A lane for each seed, all of them where this one is; `runner` is its own or [`Models::second`](crate::models::Models).
+    pub(super) fn in_lanes(&self, runner: Runner, seeds: &[u64]) -> Result<Self> {
         let spec = self.spec.clone();
-        let mut model = Cached::new(&spec, Arc::clone(&graph), spec.codebooks, self.window, seeds.len())?;
+        let mut model = Transformer::new(&spec, &runner, self.window, seeds.len())?;
         model.remember(&self.model);
         let noise = |seed: &u64| Noise::new(*seed, self.place, spec.codebooks * spec.candidates);
         let noise = seeds.iter().map(noise).collect();
         let Self { place, window, hops, unknown, base, next, first, .. } = *self;
-        Ok(Self { spec, place, graph, noise, model, window, hops, unknown, base, next, first })
+        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first })
     }
 
     /// The frame of the conditioning stream at the time of a frame of its own.
@@ -133,7 +133,7 @@ impl Autoregressive {
             self.draw(draw, self.next - self.first);
             self.run(lanes, self.next, self.next + 1)?;
             let (ids, log_prob) = self.model.sampled();
-            sound(&self.graph, &self.spec, ids, log_prob)?;
+            sound(|reason| self.runner.failed(reason), &self.spec, ids, log_prob)?;
             for (streams, ids) in lanes.iter_mut().zip(ids.chunks_exact(self.spec.codebooks)) {
                 streams.write(&self.spec, self.next, ids);
             }

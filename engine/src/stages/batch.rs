@@ -3,7 +3,7 @@
 
 use super::autoregressive::Autoregressive;
 use super::cached::takes_lanes;
-use super::{Running, Stage, Streams};
+use super::{Runner, Running, Stage, Streams};
 use crate::both::both;
 use crate::error::Result;
 use crate::models::Models;
@@ -106,7 +106,8 @@ pub(crate) fn room(models: &Models) -> usize {
 /// Stages from the first on that can go side by side; one that cannot ends the row, for it may be waited for.
 fn leading(models: &Models) -> usize {
     let stages = models.manifest().stages.iter().zip(&models.stages);
-    stages.take_while(|(spec, graph)| spec.kind == StageKind::Autoregressive && takes_lanes(graph)).count()
+    let side_by_side = |runner: &Runner| runner.session().is_none_or(|graph| takes_lanes(graph));
+    stages.take_while(|(spec, runner)| spec.kind == StageKind::Autoregressive && side_by_side(runner)).count()
 }
 
 /// For each seed the stages that go side by side, each with its place in the pack, the prompt taken in; see [`room`].
@@ -114,10 +115,10 @@ pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result
     let manifest = models.manifest();
     let count = leading(models);
     let mut prompts = Vec::with_capacity(count);
-    for (place, graph) in models.stages.iter().enumerate().take(count) {
+    for (place, runner) in models.stages.iter().enumerate().take(count) {
         let spec = manifest.stages[place].clone();
         let own = streams.of(spec.writes).frames();
-        let mut prompt = Autoregressive::new(manifest, spec, place, Arc::clone(graph))?;
+        let mut prompt = Autoregressive::new(manifest, spec, place, runner.clone())?;
         prompt.prefill(streams, own, true)?;
         prompts.push(prompt);
     }
@@ -127,10 +128,10 @@ pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result
     for (number, seeds) in seeds.chunks(size).enumerate() {
         let mut stages = Vec::with_capacity(count);
         for (place, prompt) in prompts.iter().enumerate() {
-            let first = || Arc::clone(&models.stages[place]);
+            let first = || models.stages[place].clone();
             // The pack's folder may be gone by now: then the two groups take turns.
-            let graph = if number == 0 { first() } else { models.second(place).unwrap_or_else(|_| first()) };
-            stages.push(prompt.in_lanes(graph, seeds)?);
+            let runner = if number == 0 { first() } else { models.second(place).unwrap_or_else(|_| first()) };
+            stages.push(prompt.in_lanes(runner, seeds)?);
         }
         groups.push(Group { lanes: vec![streams.clone(); seeds.len()], stages });
     }

@@ -146,7 +146,7 @@ impl Stage for Flattened {
                 self.model.draw(draw, |noise| noise.copy_from_slice(part));
                 self.model.run(&[self.last], &[])?;
                 let (ids, log_prob) = self.model.sampled();
-                sound(&self.graph, &self.spec, ids, log_prob)?;
+                sound(|reason| self.graph.failed(reason), &self.spec, ids, log_prob)?;
                 frame.extend_from_slice(ids);
                 self.last = self.id(book, frame[book]);
             }

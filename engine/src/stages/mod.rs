@@ -5,15 +5,18 @@ mod autoregressive;
 pub(crate) mod batch;
 mod cached;
 mod flattened;
+mod native;
 mod parallel;
+mod runner;
 
-use crate::error::Result;
+pub(crate) use runner::Runner;
+
+use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::models::Models;
 use crate::pack::manifest::{Manifest, Stage as Spec, StageKind, StreamId};
 use crate::sampler::Sampling;
 use crate::take::Tokens;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Both token streams, as far as they have been made. Acoustic frames may be incomplete at the end: books that no
@@ -90,7 +93,7 @@ impl Running {
     /// The stage at `place` of the pack, of which nothing is made yet.
     pub(crate) fn start(models: &Models, place: usize) -> Result<Self> {
         let manifest = models.manifest();
-        let stage = start(manifest, place, Arc::clone(&models.stages[place]))?;
+        let stage = start(manifest, place, models.stages[place].clone())?;
         let spec = manifest.stages[place].clone();
         Ok(Self { spec, stage, prompt_frames: 0, frames: 0, busy: Duration::ZERO })
     }
@@ -128,12 +131,15 @@ pub(crate) fn reach(stages: &[Running], until: usize) -> usize {
 }
 
 /// Makes the stage at `place` of the pack ready to run; see [`Stage::reseed`].
-fn start(manifest: &Manifest, place: usize, graph: Arc<Graph>) -> Result<Box<dyn Stage>> {
+fn start(manifest: &Manifest, place: usize, runner: Runner) -> Result<Box<dyn Stage>> {
     let spec = manifest.stages[place].clone();
-    Ok(match spec.kind {
-        StageKind::Autoregressive => Box::new(autoregressive::Autoregressive::new(manifest, spec, place, graph)?),
-        StageKind::Flattened => Box::new(flattened::Flattened::new(manifest, spec, place, graph)?),
-        StageKind::Parallel => Box::new(parallel::Parallel::new(spec, place, graph)?),
+    Ok(match (spec.kind, runner) {
+        (StageKind::Flattened, Runner::Session(graph)) => {
+            Box::new(flattened::Flattened::new(manifest, spec, place, graph)?)
+        }
+        (StageKind::Parallel, Runner::Session(graph)) => Box::new(parallel::Parallel::new(spec, place, graph)?),
+        // Nothing else is run without a session.
+        (_, runner) => Box::new(autoregressive::Autoregressive::new(manifest, spec, place, runner)?),
     })
 }
 
@@ -147,12 +153,12 @@ pub(crate) fn check(manifest: &Manifest, spec: &Spec, graph: &Graph) -> Result<(
 }
 
 /// Refuses ids and probabilities that a sound graph cannot give.
-fn sound(graph: &Graph, spec: &Spec, ids: &[i64], log_prob: &[f32]) -> Result<()> {
+fn sound(failed: impl Fn(String) -> Error, spec: &Spec, ids: &[i64], log_prob: &[f32]) -> Result<()> {
     if !log_prob.iter().all(|p| p.is_finite()) {
-        return Err(graph.failed("NaN or infinity in its probabilities"));
+        return Err(failed("NaN or infinity in its probabilities".into()));
     }
     match ids.iter().find(|id| !(0..spec.cardinality as i64).contains(*id)) {
-        Some(id) => Err(graph.failed(format!("token {id} of {}", spec.cardinality))),
+        Some(id) => Err(failed(format!("token {id} of {}", spec.cardinality))),
         None => Ok(()),
     }
 }

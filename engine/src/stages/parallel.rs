@@ -55,7 +55,7 @@ impl Parallel {
             if ids.len() != n * spec.codebooks {
                 return Err(graph.failed(format!("{} ids for {n} frames", ids.len())));
             }
-            sound(graph, spec, ids, output(graph, outputs, "log_prob")?)?;
+            sound(|reason| graph.failed(reason), spec, ids, output(graph, outputs, "log_prob")?)?;
             Ok(ids.to_vec())
         })
     }

@@ -1,0 +1,324 @@
+//! The transformer over time, with its caches, and the one over the codebooks of a frame.
+
+use super::maths::{dot, exponentials, from_half, gelu, norm};
+use super::matrix::{Isa, Quantised, multiply};
+use super::{Block, WIDE, Weights};
+
+/// Keys and values of one layer: [row, head, positions / 16, size, 16] and [row, head, positions, size], so that the positions
+/// of 16 keys and the numbers of a value lie side by side. A row is a lane with its condition, or without.
+#[derive(Debug)]
+pub(super) struct Cache {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+impl Cache {
+    /// Zeros, which take no memory before something is written.
+    pub(super) fn new(weights: &Weights, rows: usize) -> Self {
+        let size = rows * weights.kv_heads * weights.context * weights.head_dim;
+        Self { keys: vec![0.0; size], values: vec![0.0; size] }
+    }
+
+    /// The rows of another into those of every lane, as far as it is filled.
+    pub(super) fn remember(&mut self, one: &Self, weights: &Weights, filled: usize) {
+        let head = weights.context * weights.head_dim;
+        let filled = filled.next_multiple_of(WIDE) * weights.head_dim;
+        for (to, from) in [(&mut self.keys, &one.keys), (&mut self.values, &one.values)] {
+            for lane in to.chunks_exact_mut(from.len()) {
+                for (to, from) in lane.chunks_exact_mut(head).zip(from.chunks_exact(head)) {
+                    to[..filled].copy_from_slice(&from[..filled]);
+                }
+            }
+        }
+    }
+
+    /// A key and a value of a row's head at a position.
+    #[inline(always)]
+    fn put(&mut self, weights: &Weights, place: usize, position: usize, key: &[f32], value: &[f32]) {
+        let (head, size) = (place * weights.context * weights.head_dim, weights.head_dim);
+        let tile = head + position / WIDE * WIDE * size + position % WIDE;
+        for (to, from) in self.keys[tile..].iter_mut().step_by(WIDE).zip(key) {
+            *to = *from;
+        }
+        self.values[head + position * size..][..size].copy_from_slice(value);
+    }
+}
+
+/// What is needed on the way, kept from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) x: Vec<f32>,
+    normed: Vec<f32>,
+    quantised: Quantised,
+    qkv: Vec<f32>,
+    mixed: Vec<f32>,
+    inner: Vec<f32>,
+    added: Vec<f32>,
+    scores: Vec<f32>,
+    /// The transformer over codebooks: of each layer the questions, keys and values of the codebooks so far.
+    levels: Vec<Vec<f32>>,
+}
+
+#[inline(always)]
+fn add(x: &mut [f32], added: &[f32]) {
+    for (x, added) in x.iter_mut().zip(added) {
+        *x += added;
+    }
+}
+
+/// As many values, whatever they are.
+#[inline(always)]
+fn sized(values: &mut Vec<f32>, size: usize) -> &mut [f32] {
+    values.resize(size, 0.0);
+    values
+}
+
+impl Weights {
+    /// What tokens are to it: the sum of their rows, into one row of `x`. `ids`: one a column.
+    #[inline(always)]
+    pub(super) fn embed(&self, ids: impl Iterator<Item = i64>, x: &mut [f32]) {
+        x.fill(0.0);
+        for (id, offset) in ids.zip(&self.offsets) {
+            // A token is checked where it comes from; a row that is not there must not be asked for whatever it is.
+            let row = usize::try_from(id + offset).unwrap_or(0).min(self.embedding.rows() - 1);
+            for (x, half) in x.iter_mut().zip(self.embedding.row(row)) {
+                *x += from_half(*half);
+            }
+        }
+    }
+
+    /// `s.x` [rows, positions, width] through all blocks, behind `filled` positions that the caches hold; the last position of
+    /// each row goes through the last norm into `last` [rows, width].
+    #[inline(always)]
+    pub(super) fn over_time<I: Isa>(
+        &self,
+        s: &mut Scratch,
+        caches: &mut [Cache],
+        rows: usize,
+        filled: usize,
+        last: &mut Vec<f32>,
+    ) {
+        let width = self.temporal_norm.len();
+        let count = s.x.len() / width;
+        let positions = count / rows;
+        for (block, cache) in self.temporal.iter().zip(caches) {
+            norm::<I>(&s.x, &block.attention_norm, self.recipe.epsilon, sized(&mut s.normed, count * width));
+            s.quantised.take(&s.normed, width);
+            multiply::<I>(&block.qkv, &s.quantised, sized(&mut s.qkv, count * block.qkv.outputs));
+            sized(&mut s.mixed, count * block.out.inputs);
+            for row in 0..rows {
+                for position in 0..positions {
+                    let at = row * positions + position;
+                    let qkv = &mut s.qkv[at * block.qkv.outputs..][..block.qkv.outputs];
+                    let mixed = &mut s.mixed[at * block.out.inputs..][..block.out.inputs];
+                    self.attend::<I>(qkv, cache, row, filled + position, &mut s.scores, mixed);
+                }
+            }
+            self.behind::<I>(block, s);
+        }
+        let last = sized(last, rows * width);
+        for (row, last) in last.chunks_exact_mut(width).enumerate() {
+            let at = (row + 1) * positions - 1;
+            norm::<I>(&s.x[at * width..][..width], &self.temporal_norm, self.recipe.epsilon, last);
+        }
+    }
+
+    /// `s.mixed` through the rest of a block, added to `s.x`.
+    #[inline(always)]
+    fn behind<I: Isa>(&self, block: &Block, s: &mut Scratch) {
+        let width = block.out.outputs;
+        let size = s.x.len();
+        s.quantised.take(&s.mixed, block.out.inputs);
+        multiply::<I>(&block.out, &s.quantised, sized(&mut s.added, size));
+        add(&mut s.x, &s.added);
+        norm::<I>(&s.x, &block.mlp_norm, self.recipe.epsilon, sized(&mut s.normed, size));
+        s.quantised.take(&s.normed, width);
+        multiply::<I>(&block.up, &s.quantised, sized(&mut s.inner, size / width * block.up.outputs));
+        gelu::<I>(&mut s.inner);
+        s.quantised.take(&s.inner, block.down.inputs);
+        multiply::<I>(&block.down, &s.quantised, sized(&mut s.added, size));
+        add(&mut s.x, &s.added);
+    }
+
+    /// One position of one row: turns its questions and keys, keeps its keys and values, and attends to all up to it.
+    #[inline(always)]
+    fn attend<I: Isa>(
+        &self,
+        qkv: &mut [f32],
+        cache: &mut Cache,
+        row: usize,
+        position: usize,
+        scores: &mut Vec<f32>,
+        mixed: &mut [f32],
+    ) {
+        let (size, half) = (self.head_dim, self.head_dim / 2);
+        let (q, kv) = qkv.split_at_mut(self.recipe.heads * size);
+        let (k, v) = kv.split_at_mut(self.kv_heads * size);
+        let (cos, sin) = (&self.cos[position * half..][..half], &self.sin[position * half..][..half]);
+        let scale = 1.0 / (size as f32).sqrt();
+        for (head, by) in q.chunks_exact_mut(size).map(|q| (q, scale)).chain(k.chunks_exact_mut(size).map(|k| (k, 1.0)))
+        {
+            let (first, second) = head.split_at_mut(half);
+            for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                (*a, *b) = ((*a * cos - *b * sin) * by, (*b * cos + *a * sin) * by);
+            }
+        }
+        let shared = self.recipe.heads / self.kv_heads;
+        for head in 0..self.kv_heads {
+            let place = row * self.kv_heads + head;
+            cache.put(self, place, position, &k[head * size..][..size], &v[head * size..][..size]);
+            let all = self.context * size;
+            let (keys, values) = (&cache.keys[place * all..][..all], &cache.values[place * all..][..all]);
+            let q = &q[head * shared * size..][..shared * size];
+            let mixed = &mut mixed[head * shared * size..][..shared * size];
+            let total = position + 1;
+            match shared {
+                1 => mix::<I, 1>(q, keys, values, size, total, scores, mixed),
+                2 => mix::<I, 2>(q, keys, values, size, total, scores, mixed),
+                4 => mix::<I, 4>(q, keys, values, size, total, scores, mixed),
+                _ => mix::<I, 8>(q, keys, values, size, total, scores, mixed),
+            }
+        }
+    }
+
+    /// Begins a frame: what the transformer over time says, `last` [rows, width], as what each codebook begins with.
+    #[inline(always)]
+    pub(super) fn begin_frame<I: Isa>(&self, s: &mut Scratch, last: &[f32], begin: &mut Vec<f32>) {
+        let rows = last.len() / self.depth_in.inputs;
+        s.quantised.take(last, self.depth_in.inputs);
+        multiply::<I>(&self.depth_in, &s.quantised, sized(begin, rows * self.depth_in.outputs));
+        s.levels.resize_with(self.depth.len(), Vec::new);
+        s.levels.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The logits of the next codebook, [rows, cardinality]; `before`: the token of the codebook before it, of each lane.
+    #[inline(always)]
+    pub(super) fn level<I: Isa>(
+        &self,
+        s: &mut Scratch,
+        begin: &[f32],
+        level: usize,
+        before: &[i64],
+        logits: &mut Vec<f32>,
+    ) {
+        let width = self.depth_norm.len();
+        let rows = begin.len() / width;
+        sized(&mut s.x, begin.len()).copy_from_slice(begin);
+        for (row, x) in s.x.chunks_exact_mut(width).enumerate() {
+            if level == 0 {
+                add(x, &self.depth_start);
+            } else {
+                let token = before[row / self.halves()] as usize;
+                let table = self.depth_tables[level - 1].row(token);
+                for (x, half) in x.iter_mut().zip(table) {
+                    *x += from_half(*half);
+                }
+            }
+        }
+        let size = width / self.recipe.depth_heads;
+        for (layer, block) in self.depth.iter().enumerate() {
+            norm::<I>(&s.x, &block.attention_norm, self.recipe.epsilon, sized(&mut s.normed, rows * width));
+            s.quantised.take(&s.normed, width);
+            multiply::<I>(&block.qkv, &s.quantised, sized(&mut s.qkv, rows * 3 * width));
+            // Questions are scaled in the weights.
+            s.levels[layer].extend_from_slice(&s.qkv);
+            sized(&mut s.mixed, rows * width);
+            let all = &s.levels[layer];
+            for row in 0..rows {
+                for head in 0..self.recipe.depth_heads {
+                    let mixed = &mut s.mixed[row * width + head * size..][..size];
+                    // Questions, keys, values: each `width` numbers of a codebook's row.
+                    let of = |level: usize, kind: usize| ((level * rows + row) * 3 + kind) * width + head * size;
+                    let q = &all[of(level, 0)..][..size];
+                    let scores = sized(&mut s.scores, level + 1);
+                    for (earlier, score) in scores.iter_mut().enumerate() {
+                        *score = dot::<I>(q, &all[of(earlier, 1)..][..size]);
+                    }
+                    let sum = exponentials::<I>(scores);
+                    mixed.fill(0.0);
+                    for (earlier, score) in scores.iter().enumerate() {
+                        let weight = score / sum;
+                        for (to, value) in mixed.iter_mut().zip(&all[of(earlier, 2)..][..size]) {
+                            *to = I::fma(weight, *value, *to);
+                        }
+                    }
+                }
+            }
+            self.behind::<I>(block, s);
+        }
+        norm::<I>(&s.x, &self.depth_norm, self.recipe.epsilon, sized(&mut s.normed, rows * width));
+        s.quantised.take(&s.normed, width);
+        multiply::<I>(&self.heads[level], &s.quantised, sized(logits, rows * self.cardinality));
+    }
+}
+
+/// H heads of questions that share keys and values, over `total` positions.
+#[inline(always)]
+fn mix<I: Isa, const H: usize>(
+    q: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    size: usize,
+    total: usize,
+    scores: &mut Vec<f32>,
+    mixed: &mut [f32],
+) {
+    let stride = total.next_multiple_of(WIDE);
+    let scores = sized(scores, H * stride);
+    for (tile, keys) in keys.chunks_exact(size * WIDE).take(stride / WIDE).enumerate() {
+        let mut sums = [[0.0_f32; WIDE]; H];
+        for (d, keys) in keys.as_chunks::<WIDE>().0.iter().enumerate() {
+            for h in 0..H {
+                add_times::<I>(&mut sums[h], keys, q[h * size + d]);
+            }
+        }
+        for (h, sums) in sums.iter().enumerate() {
+            scores[h * stride + tile * WIDE..][..WIDE].copy_from_slice(sums);
+        }
+    }
+    let mut shares = [0.0; H];
+    for (scores, share) in scores.chunks_exact_mut(stride).zip(&mut shares) {
+        let sum = exponentials::<I>(&mut scores[..total]);
+        *share = 1.0 / sum;
+    }
+    for part in 0..size / WIDE {
+        // Every second position by itself: more sums at once hide how long each takes.
+        let (mut sums, mut others) = ([[0.0_f32; WIDE]; H], [[0.0_f32; WIDE]; H]);
+        let mut position = 0;
+        while position + 1 < total {
+            let at = position * size + part * WIDE;
+            let (one, two) = (sixteen(values, at), sixteen(values, at + size));
+            for h in 0..H {
+                add_times::<I>(&mut sums[h], one, scores[h * stride + position]);
+                add_times::<I>(&mut others[h], two, scores[h * stride + position + 1]);
+            }
+            position += 2;
+        }
+        if position < total {
+            let value = sixteen(values, position * size + part * WIDE);
+            for h in 0..H {
+                add_times::<I>(&mut sums[h], value, scores[h * stride + position]);
+            }
+        }
+        for h in 0..H {
+            let to = &mut mixed[h * size + part * WIDE..][..WIDE];
+            for ((to, sum), other) in to.iter_mut().zip(&sums[h]).zip(&others[h]) {
+                *to = (sum + other) * shares[h];
+            }
+        }
+    }
+}
+
+/// The 16 values from `at` on.
+#[inline(always)]
+fn sixteen(values: &[f32], at: usize) -> &[f32; WIDE] {
+    const NONE: &[f32; WIDE] = &[0.0; WIDE];
+    values[at..].first_chunk().unwrap_or(NONE)
+}
+
+#[inline(always)]
+fn add_times<I: Isa>(sums: &mut [f32; WIDE], values: &[f32; WIDE], by: f32) {
+    for i in 0..WIDE {
+        sums[i] = I::fma(by, values[i], sums[i]);
+    }
+}

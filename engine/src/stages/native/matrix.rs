@@ -1,0 +1,455 @@
+//! Products with 8-bit matrices, as `MatMulNBits` has them: weights in blocks of 32 along the inputs with a scale each, the
+//! vector quantised block by block as well, so that what is multiplied are bytes.
+//!
+//! A row's result does not depend on the rows beside it: a lane gives alone what it gives beside others.
+
+use super::maths;
+use std::fmt::Debug;
+
+/// Inputs that share a scale.
+pub(super) const BLOCK: usize = 32;
+/// Outputs that lie side by side.
+const TILE: usize = 16;
+/// Lines of the weights of a tile and a block: eight of bytes, one of scales.
+const LINES: usize = BLOCK * TILE / 64 + 1;
+
+/// 64 bytes, as the widest registers hold them: of 16 outputs the weights of four inputs, plus 128; or 16 scales.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; 64]);
+
+/// [outputs, inputs], tile by tile of outputs and block by block of inputs in the order in which they are read.
+pub(super) struct Matrix {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    lines: Vec<Line>,
+}
+
+impl Debug for Matrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Matrix({} → {})", self.inputs, self.outputs)
+    }
+}
+
+impl Matrix {
+    /// From the tensors of `MatMulNBits`: bytes [outputs, inputs / 32, 32], 128 being 0, and scales [outputs, inputs / 32]. `None`
+    /// for sizes that it does not take.
+    pub(super) fn new(outputs: usize, inputs: usize, bytes: &[u8], scales: &[f32]) -> Option<Self> {
+        let blocks = inputs / BLOCK;
+        let fits = outputs.is_multiple_of(TILE) && inputs.is_multiple_of(BLOCK) && outputs * inputs > 0;
+        if !fits || bytes.len() != outputs * inputs || scales.len() != outputs * blocks {
+            return None;
+        }
+        let mut lines = Vec::with_capacity(outputs / TILE * blocks * LINES);
+        for tile in 0..outputs / TILE {
+            for block in 0..blocks {
+                for quad in 0..BLOCK / 4 {
+                    let mut line = Line([0; 64]);
+                    for (output, four) in line.0.chunks_exact_mut(4).enumerate() {
+                        let from = (tile * TILE + output) * inputs + block * BLOCK + quad * 4;
+                        four.copy_from_slice(&bytes[from..from + 4]);
+                    }
+                    lines.push(line);
+                }
+                let mut line = Line([0; 64]);
+                for (output, four) in line.0.chunks_exact_mut(4).enumerate() {
+                    four.copy_from_slice(&scales[(tile * TILE + output) * blocks + block].to_ne_bytes());
+                }
+                lines.push(line);
+            }
+        }
+        Some(Self { inputs, outputs, lines })
+    }
+
+    /// The lines of one tile, block by block.
+    #[inline(always)]
+    fn tile(&self, tile: usize) -> &[[Line; LINES]] {
+        let size = self.inputs / BLOCK * LINES;
+        self.lines[tile * size..(tile + 1) * size].as_chunks().0
+    }
+}
+
+/// Rows of a matrix of activations, quantised.
+#[derive(Debug, Default)]
+pub(super) struct Quantised {
+    rows: usize,
+    blocks: usize,
+    /// Four inputs each.
+    quads: Vec<[i8; 4]>,
+    /// Of each block.
+    scales: Vec<f32>,
+    /// Minus 128 times the sum of each block's bytes: what the weights' 128 adds.
+    excess: Vec<i32>,
+}
+
+impl Quantised {
+    /// Takes in rows of `inputs` values, a multiple of [`BLOCK`].
+    #[inline(always)]
+    pub(super) fn take(&mut self, x: &[f32], inputs: usize) {
+        self.rows = x.len() / inputs;
+        self.blocks = inputs / BLOCK;
+        self.quads.resize(x.len() / 4, [0; 4]);
+        self.scales.resize(x.len() / BLOCK, 0.0);
+        self.excess.resize(x.len() / BLOCK, 0);
+        let (quads, _) = self.quads.as_chunks_mut::<{ BLOCK / 4 }>();
+        for (((x, quads), scale), excess) in
+            x.as_chunks::<BLOCK>().0.iter().zip(quads).zip(&mut self.scales).zip(&mut self.excess)
+        {
+            let mut size = [0.0_f32; BLOCK];
+            for (size, value) in size.iter_mut().zip(x) {
+                *size = value.abs();
+            }
+            let largest = maths::largest(&size);
+            // What is no number must not be lost on the way: who samples looks for it.
+            *scale = if maths::sum(&size).is_finite() { largest / 127.0 } else { f32::NAN };
+            let by = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+            let mut bytes = [0_i32; BLOCK];
+            for (byte, value) in bytes.iter_mut().zip(x) {
+                // To the nearest, ties to even: the bits that are left when this has been added are the number itself.
+                *byte = (value * by + ROUNDING).to_bits().wrapping_sub(ROUNDING.to_bits()) as i32;
+            }
+            let mut sum = 0_i32;
+            for byte in bytes {
+                sum = sum.wrapping_add(byte);
+            }
+            *excess = sum.wrapping_mul(-128);
+            for (quad, bytes) in quads.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *quad = [bytes[0] as i8, bytes[1] as i8, bytes[2] as i8, bytes[3] as i8];
+            }
+        }
+    }
+}
+
+/// 1.5 · 2²³: what is added to it is rounded to a whole number.
+pub(super) const ROUNDING: f32 = 12_582_912.0;
+
+/// What a processor can do.
+pub(super) trait Isa {
+    /// Whether a·b + c is one instruction.
+    const FUSED: bool;
+
+    /// Rows `row..row + R` of `x` by tiles `tile..tile + T`, into `y` [rows, outputs].
+    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]);
+
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        if Self::FUSED { a.mul_add(b, c) } else { a * b + c }
+    }
+}
+
+/// y = x · matrixᵀ, [rows, outputs].
+#[inline(always)]
+pub(super) fn multiply<I: Isa>(m: &Matrix, x: &Quantised, y: &mut [f32]) {
+    debug_assert_eq!((x.blocks * BLOCK, x.rows * m.outputs), (m.inputs, y.len()));
+    let tiles = m.outputs / TILE;
+    let few = x.rows <= 2;
+    let mut tile = 0;
+    while tile < tiles {
+        // As many sums at once as hide how long each takes, and no more than there are registers.
+        let wide = match tiles - tile {
+            4.. if few => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        let mut row = 0;
+        while row < x.rows {
+            let left = x.rows - row;
+            // Rows and tiles of which one product is made.
+            let rows = match (wide, left) {
+                (1 | 2, 4..) => 4,
+                (2 | 4, 2..) => 2,
+                _ => 1,
+            };
+            match (rows, wide) {
+                (1, 4) => I::product::<1, 4>(m, tile, x, row, y),
+                (2, 4) => I::product::<2, 4>(m, tile, x, row, y),
+                (1, 2) => I::product::<1, 2>(m, tile, x, row, y),
+                (2, 2) => I::product::<2, 2>(m, tile, x, row, y),
+                (4, 2) => I::product::<4, 2>(m, tile, x, row, y),
+                (4, _) => I::product::<4, 1>(m, tile, x, row, y),
+                _ => I::product::<1, 1>(m, tile, x, row, y),
+            }
+            row += rows;
+        }
+        tile += wide;
+    }
+}
+
+/// Any processor.
+#[derive(Debug)]
+pub(super) struct Portable;
+
+impl Isa for Portable {
+    const FUSED: bool = false;
+
+    #[inline(always)]
+    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+        for row in row..row + R {
+            for tile in tile..tile + T {
+                let mut sums = [0.0_f32; TILE];
+                for (block, lines) in m.tile(tile).iter().enumerate() {
+                    let at = row * x.blocks + block;
+                    let mut dots = [x.excess[at]; TILE];
+                    let quads = &x.quads[at * (BLOCK / 4)..(at + 1) * (BLOCK / 4)];
+                    for (line, quad) in lines.iter().zip(quads) {
+                        for (dot, four) in dots.iter_mut().zip(line.0.as_chunks::<4>().0) {
+                            for (weight, value) in four.iter().zip(quad) {
+                                *dot = dot.wrapping_add(i32::from(*weight) * i32::from(*value));
+                            }
+                        }
+                    }
+                    let scales = lines[LINES - 1].0.as_chunks::<4>().0;
+                    for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scales) {
+                        *sum += dot as f32 * (f32::from_ne_bytes(*scale) * x.scales[at]);
+                    }
+                }
+                y[row * m.outputs + tile * TILE..][..TILE].copy_from_slice(&sums);
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
+mod x86 {
+    use super::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE};
+    use std::arch::x86_64::*;
+
+    /// AVX-512 with VNNI; only where [`crate::stages::native::Processor`] has found it.
+    #[derive(Debug)]
+    pub(crate) struct Avx512;
+
+    impl Isa for Avx512 {
+        const FUSED: bool = true;
+
+        #[inline(always)]
+        fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+            // SAFETY: this type is used only where the processor has been found to have these features.
+            unsafe { product512::<R, T>(m, tile, x, row, y) }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+    fn product512<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+        // Loops, and nothing that takes a closure: what is not inlined would be compiled for any processor.
+        let mut weights: [&[[Line; LINES]]; T] = [&[]; T];
+        for (t, weights) in weights.iter_mut().enumerate() {
+            *weights = m.tile(tile + t);
+        }
+        let blocks = weights[0].len();
+        let rows = Row::several::<R>(x, row);
+        let mut sums = [[_mm512_setzero_ps(); T]; R];
+        for block in 0..blocks {
+            let mut lines = [&weights[0][block]; T];
+            for t in 1..T {
+                lines[t] = &weights[t][block];
+            }
+            let mut quads = [&rows[0].quads[block]; R];
+            for r in 1..R {
+                quads[r] = &rows[r].quads[block];
+            }
+            let mut dots = [[_mm512_setzero_si512(); T]; R];
+            for r in 0..R {
+                dots[r] = [_mm512_set1_epi32(rows[r].excess[block]); T];
+            }
+            for quad in 0..BLOCK / 4 {
+                let mut weights = [_mm512_setzero_si512(); T];
+                for t in 0..T {
+                    weights[t] = whole(&lines[t][quad]);
+                }
+                for r in 0..R {
+                    let values = _mm512_set1_epi32(bits(quads[r][quad]));
+                    for t in 0..T {
+                        dots[r][t] = _mm512_dpbusd_epi32(dots[r][t], weights[t], values);
+                    }
+                }
+            }
+            for t in 0..T {
+                let scales = _mm512_castsi512_ps(whole(&lines[t][LINES - 1]));
+                for r in 0..R {
+                    let both = _mm512_mul_ps(scales, _mm512_set1_ps(rows[r].scales[block]));
+                    sums[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r][t]), both, sums[r][t]);
+                }
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (t, sum) in sums.iter().enumerate() {
+                let to = &mut y[(row + r) * m.outputs + (tile + t) * TILE..][..TILE];
+                // SAFETY: there is room for 16 values, wherever they lie.
+                unsafe { _mm512_storeu_ps(to.as_mut_ptr(), *sum) };
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn whole(line: &Line) -> __m512i {
+        // SAFETY: a line is 64 bytes at a multiple of 64.
+        unsafe { _mm512_load_si512(line.0.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn bits(quad: [i8; 4]) -> i32 {
+        i32::from_le_bytes([quad[0] as u8, quad[1] as u8, quad[2] as u8, quad[3] as u8])
+    }
+
+    /// A row of what is multiplied, by blocks.
+    #[derive(Clone, Copy)]
+    struct Row<'a> {
+        quads: &'a [[[i8; 4]; BLOCK / 4]],
+        scales: &'a [f32],
+        excess: &'a [i32],
+    }
+
+    impl<'a> Row<'a> {
+        /// Rows from `first` on.
+        #[inline(always)]
+        fn several<const R: usize>(x: &'a Quantised, first: usize) -> [Self; R] {
+            let mut rows = [Self::of(x, first); R];
+            for (r, row) in rows.iter_mut().enumerate() {
+                *row = Self::of(x, first + r);
+            }
+            rows
+        }
+
+        #[inline(always)]
+        fn of(x: &'a Quantised, row: usize) -> Self {
+            let all = row * x.blocks..(row + 1) * x.blocks;
+            let quads = &x.quads.as_chunks().0[all.clone()];
+            Self { quads, scales: &x.scales[all.clone()], excess: &x.excess[all] }
+        }
+    }
+
+    /// AVX2 with FMA; only where [`crate::stages::native::Processor`] has found it.
+    #[derive(Debug)]
+    pub(crate) struct Avx2;
+
+    impl Isa for Avx2 {
+        const FUSED: bool = true;
+
+        #[inline(always)]
+        fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+            for t in 0..T {
+                // SAFETY: this type is used only where the processor has been found to have these features.
+                unsafe { product256::<R>(m, tile + t, x, row, y) }
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn product256<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+        let rows = Row::several::<R>(x, row);
+        let (ones, zero) = (_mm256_set1_epi16(1), _mm256_set1_epi8(-128));
+        let mut sums = [[_mm256_setzero_ps(); 2]; R];
+        for (block, lines) in m.tile(tile).iter().enumerate() {
+            let mut dots = [[_mm256_setzero_si256(); 2]; R];
+            for quad in 0..BLOCK / 4 {
+                for half in 0..2 {
+                    let weights = _mm256_xor_si256(part(&lines[quad], half), zero);
+                    let size = _mm256_abs_epi8(weights);
+                    for r in 0..R {
+                        let values = _mm256_set1_epi32(bits(rows[r].quads[block][quad]));
+                        // At most 128 · 127 twice: that fits 16 bits.
+                        let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(values, weights));
+                        dots[r][half] = _mm256_add_epi32(dots[r][half], _mm256_madd_epi16(pairs, ones));
+                    }
+                }
+            }
+            for half in 0..2 {
+                let scales = _mm256_castsi256_ps(part(&lines[LINES - 1], half));
+                for r in 0..R {
+                    let both = _mm256_mul_ps(scales, _mm256_set1_ps(rows[r].scales[block]));
+                    sums[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[r][half]), both, sums[r][half]);
+                }
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (half, sum) in sums.iter().enumerate() {
+                let to = &mut y[(row + r) * m.outputs + tile * TILE + half * 8..][..8];
+                // SAFETY: there is room for 8 values, wherever they lie.
+                unsafe { _mm256_storeu_ps(to.as_mut_ptr(), *sum) };
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn part(line: &Line, half: usize) -> __m256i {
+        // SAFETY: either half of a line is 32 bytes at a multiple of 32.
+        unsafe { _mm256_load_si256(line.0.as_ptr().add(half * 32).cast()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers between −1 and 1 that look random.
+    pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f32::from((state >> 16) as u16) / 32_768.0 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    fn multiplied<I: Isa>(m: &Matrix, x: &[f32]) -> Vec<f32> {
+        let mut quantised = Quantised::default();
+        quantised.take(x, m.inputs);
+        let mut y = vec![f32::NAN; x.len() / m.inputs * m.outputs];
+        multiply::<I>(m, &quantised, &mut y);
+        y
+    }
+
+    #[test]
+    fn every_kind_of_processor_multiplies_alike_and_a_row_alone_as_beside_others() {
+        for (outputs, inputs) in [(16, 32), (96, 64), (112, 256)] {
+            let bytes: Vec<u8> = numbers(outputs * inputs, 3).iter().map(|x| (x * 128.0 + 128.0) as u8).collect();
+            let scales: Vec<f32> = numbers(outputs * inputs / BLOCK, 5).iter().map(|x| x * 0.01).collect();
+            let m = Matrix::new(outputs, inputs, &bytes, &scales).unwrap();
+            for rows in [1, 2, 3, 7] {
+                let x = numbers(rows * inputs, 7);
+                let y = multiplied::<Portable>(&m, &x);
+                for (row, y) in y.chunks_exact(outputs).enumerate() {
+                    let x = &x[row * inputs..(row + 1) * inputs];
+                    for (output, y) in y.iter().enumerate() {
+                        let weight = |i: usize| {
+                            let at = output * inputs + i;
+                            f64::from(i16::from(bytes[at]) - 128) * f64::from(scales[at / BLOCK])
+                        };
+                        let exact: f64 = x.iter().enumerate().map(|(i, x)| f64::from(*x) * weight(i)).sum();
+                        assert!((exact - f64::from(*y)).abs() < 0.05, "{exact} {y}");
+                    }
+                    assert_eq!(multiplied::<Portable>(&m, x), y);
+                }
+                #[cfg(target_arch = "x86_64")]
+                {
+                    let like = |other: Vec<f32>| other.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-4);
+                    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                        assert!(like(multiplied::<Avx2>(&m, &x)));
+                    }
+                    if is_x86_feature_detected!("avx512vnni") {
+                        assert!(like(multiplied::<Avx512>(&m, &x)));
+                        let alone: Vec<f32> =
+                            x.chunks_exact(inputs).flat_map(|x| multiplied::<Avx512>(&m, x)).collect();
+                        assert_eq!(alone, multiplied::<Avx512>(&m, &x));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_it_does_not_take_are_refused() {
+        assert!(Matrix::new(16, 48, &[0; 768], &[0.0; 16]).is_none());
+        assert!(Matrix::new(8, 32, &[0; 256], &[0.0; 8]).is_none());
+        assert!(Matrix::new(16, 32, &[0; 511], &[0.0; 16]).is_none());
+        assert!(Matrix::new(16, 32, &[0; 512], &[0.0; 15]).is_none());
+    }
+}

@@ -1,0 +1,218 @@
+use super::*;
+use crate::graph::Graph;
+use crate::pack::Pack;
+use crate::runtime::{self, Device, How};
+use crate::sampler::{Draw, Noise};
+use crate::stages::runner::{Runner, Transformer};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn pack(folder: &str) -> Pack {
+    crate::pack::find(Some(&root().join("assets").join(folder))).unwrap()
+}
+
+fn native(pack: &Pack, spec: &Spec) -> Runner {
+    Runner::native(pack, spec).unwrap().expect("the graph says what it is")
+}
+
+/// A stage with a prompt taken in, and tokens that condition it by steps.
+struct Case {
+    spec: Spec,
+    window: usize,
+    draw: Draw,
+    ids: u32,
+}
+
+impl Case {
+    fn next(&mut self, below: usize) -> i64 {
+        self.ids = self.ids.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        i64::from(self.ids >> 8) % below as i64
+    }
+
+    /// So many positions of any tokens, and of what conditions them.
+    fn tokens(&mut self, positions: usize) -> (Vec<i64>, Vec<i64>) {
+        let codes = (0..positions * self.spec.codebooks).map(|_| self.next(self.spec.cardinality)).collect();
+        let cond = (0..positions * self.window).map(|_| self.next(self.spec.cardinality)).collect();
+        (codes, cond)
+    }
+}
+
+/// What each step of a transformer samples that is told what another has sampled; and how likely it finds that.
+type Steps = Vec<(Vec<i64>, Vec<f32>)>;
+
+/// Takes in 70 positions and makes so many frames; `told`: what each has sampled, if not what it samples itself.
+fn played(runner: &Runner, case: &mut Case, frames: usize, told: Option<&Steps>) -> Steps {
+    let spec = case.spec.clone();
+    let window = (case.window > 0).then_some(case.window);
+    let mut model = Transformer::new(&spec, runner, window, 1).unwrap();
+    let mut noise = Noise::new(3, 1, spec.codebooks * spec.candidates);
+    let (codes, cond) = case.tokens(70);
+    model.run(&codes, &cond).unwrap();
+    let mut last = codes[codes.len() - spec.codebooks..].to_vec();
+    let mut steps = Steps::new();
+    for frame in 0..frames {
+        let (_, cond) = case.tokens(1);
+        let draw = case.draw;
+        model.draw(draw, |out| noise.fill(frame, draw.greedy, out));
+        model.run(&last, &cond).unwrap();
+        let (ids, log_prob) = model.sampled();
+        steps.push((ids.to_vec(), log_prob.to_vec()));
+        last = told.map_or(ids, |told| &told[frame].0).to_vec();
+    }
+    steps
+}
+
+fn cases(pack: &Pack) -> Vec<(Spec, usize)> {
+    let of_transformers = |spec: &&Spec| spec.kind == crate::pack::manifest::StageKind::Autoregressive;
+    let stages = pack.manifest.stages.iter().filter(of_transformers);
+    stages.map(|spec| (spec.clone(), pack.manifest.condition_window(spec).unwrap_or(0))).collect()
+}
+
+#[test]
+fn it_plays_what_the_runtime_plays() {
+    let library = root().join("target/runtime/cpu").join(crate::platform::RUNTIME_LIBRARY);
+    let chosen = std::env::var_os("SEGUE_RUNTIME").is_none().then_some(library);
+    runtime::load(chosen.as_deref()).unwrap();
+    for folder in ["test/tiny-pack"] {
+        let pack = pack(folder);
+        for (spec, window) in cases(&pack) {
+            let how = How { device: Device::Cpu, threads: 1, profile: None };
+            let session = Runner::Session(Arc::new(Graph::load(&pack, &spec.graph, &how).unwrap()));
+            for draw in [Draw::new(0.8, 0.98), Draw::new(0.0, 1.0)] {
+                let mut case = Case { spec: spec.clone(), window, draw, ids: 5 };
+                let wanted = played(&session, &mut case, 50, None);
+                case.ids = 5;
+                let found = played(&native(&pack, &spec), &mut case, 50, Some(&wanted));
+                let (mut alike, mut all) = (0, 0);
+                let mut off = Vec::new();
+                for ((ids, probable), (wanted, wanted_probable)) in found.iter().zip(&wanted) {
+                    for (book, id) in ids.iter().enumerate() {
+                        all += 1;
+                        if id != &wanted[book] {
+                            // Of those behind it in this frame others are likely.
+                            break;
+                        }
+                        alike += 1;
+                        off.push((probable[book] - wanted_probable[book]).abs());
+                    }
+                }
+                off.sort_unstable_by(f32::total_cmp);
+                let (median, most) = (off[off.len() / 2], off[off.len() * 99 / 100]);
+                let said = format!("{folder} {}: {alike} of {all} alike, off by {median}, {most}", spec.id);
+                // Both round what they multiply to bytes: what is nearly a tie goes either way, and guidance doubles that.
+                assert!(alike * 100 >= all * 75 && median < 0.05 && most < 0.3, "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_processor_plays_alike_and_a_lane_as_alone() {
+    let pack = pack("test/tiny-pack");
+    for (spec, window) in cases(&pack) {
+        let Runner::Native { weights, label } = native(&pack, &spec) else { unreachable!("it is native") };
+        let mut weights = Arc::into_inner(weights).unwrap();
+        let mut all: Vec<Steps> = Vec::new();
+        for processor in Processor::all() {
+            weights.processor = processor;
+            let shared = Arc::new(weights);
+            let runner = Runner::Native { weights: Arc::clone(&shared), label: label.clone() };
+            let draw = Draw::new(0.8, 0.98);
+            let mut case = Case { spec: spec.clone(), window, draw, ids: 9 };
+            all.push(played(&runner, &mut case, 20, all.first()));
+            side_by_side(&runner, &mut case);
+            drop(runner);
+            weights = Arc::into_inner(shared).unwrap();
+        }
+        for other in &all[1..] {
+            let same = all[0].iter().zip(other).filter(|(a, b)| a.0 == b.0).count();
+            assert!(same >= 18, "{}: {same} of 20", spec.id);
+        }
+    }
+}
+
+/// Three lanes cut from one prompt, each with noise of its own, against each of them alone: to the last bit.
+fn side_by_side(runner: &Runner, case: &mut Case) {
+    let spec = case.spec.clone();
+    let window = (case.window > 0).then_some(case.window);
+    let (codes, cond) = case.tokens(45);
+    let (_, later) = case.tokens(6);
+    let steps = |seeds: &[u64]| {
+        let mut prompt = Transformer::new(&spec, runner, window, 1).unwrap();
+        // At once, or bit by bit.
+        let cut = if seeds.len() > 1 { 0 } else { 17 };
+        for part in [0..cut, cut..45] {
+            let codes = &codes[part.start * spec.codebooks..part.end * spec.codebooks];
+            let cond = &cond[part.start * case.window..part.end * case.window];
+            if !codes.is_empty() {
+                prompt.run(codes, cond).unwrap();
+            }
+        }
+        let mut lanes = Transformer::new(&spec, runner, window, seeds.len()).unwrap();
+        lanes.remember(&prompt);
+        let size = spec.codebooks * spec.candidates;
+        let mut noise: Vec<Noise> = seeds.iter().map(|seed| Noise::new(*seed, 1, size)).collect();
+        let mut last = codes[codes.len() - spec.codebooks..].repeat(seeds.len());
+        let mut found = vec![Steps::new(); seeds.len()];
+        for frame in 0..6 {
+            lanes.draw(case.draw, |out| {
+                for (noise, out) in noise.iter_mut().zip(out.chunks_exact_mut(size)) {
+                    noise.fill(frame, false, out);
+                }
+            });
+            lanes.run(&last, &later[frame * case.window..][..case.window].repeat(seeds.len())).unwrap();
+            let (ids, probable) = lanes.sampled();
+            for (lane, found) in found.iter_mut().enumerate() {
+                let own = lane * spec.codebooks..(lane + 1) * spec.codebooks;
+                found.push((ids[own.clone()].to_vec(), probable[own].to_vec()));
+            }
+            last = ids.to_vec();
+        }
+        found
+    };
+    let together = steps(&[1, 2, 3]);
+    assert_ne!(together[0], together[1]);
+    for (seed, lane) in [1, 2, 3].iter().zip(together) {
+        assert_eq!(steps(&[*seed])[0], lane);
+    }
+}
+
+#[test]
+fn a_graph_that_promises_what_it_does_not_hold_is_refused_and_one_that_promises_nothing_is_not_ours() {
+    let pack = pack("test/tiny-pack");
+    let spec = pack.manifest.stages.iter().find(|spec| spec.id == "coarse").unwrap();
+    let window = pack.manifest.condition_window(spec).unwrap_or(0);
+    let bytes = pack.read_graph(&spec.graph).unwrap();
+    let read = |bytes: &[u8], spec: &Spec, window: usize| Weights::read(bytes, spec, window, 96);
+    assert!(read(&bytes, spec, window).unwrap().is_some());
+    let changed = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        // Of a constant's name the last is its own.
+        let at = bytes.windows(from.len()).rposition(|w| w == from.as_bytes()).unwrap();
+        let mut bytes = bytes.clone();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        bytes
+    };
+    assert!(read(&changed("segue.stage", "segue.other"), spec, window).unwrap().is_none());
+    let found = |result: Result<Option<Weights>, (String, String)>| result.unwrap_err().0;
+    assert!(found(read(&changed("\"epsilon\"", "\"opsilon\""), spec, window)).contains("epsilon"));
+    assert!(found(read(&changed("\"heads\": 1", "\"heads\": 3"), spec, window)).contains("heads"));
+    assert!(found(read(&changed("temporal.0.up_Q8", "temporal.0.up_Q9"), spec, window)).contains("temporal.0.up_Q8"));
+    assert!(found(read(&bytes, spec, window + 1)).contains("offsets"));
+    let other = |change: fn(&mut Spec)| {
+        let mut spec = spec.clone();
+        change(&mut spec);
+        found(read(&bytes, &spec, window))
+    };
+    assert!(other(|spec| spec.cardinality = 64).contains("sizes"));
+    assert!(other(|spec| spec.context = 256).contains("turns"));
+    assert!(other(|spec| spec.layers = 2).contains("temporal.1"));
+    assert!(other(|spec| spec.heads = 0).contains("heads"));
+    for cut in (0..bytes.len()).step_by(97) {
+        let _ = read(&bytes[..cut], spec, window);
+    }
+}
