@@ -85,7 +85,7 @@ impl Continuation {
     /// As [`TakeDecoder::new`] and [`Self::prefill`].
     pub fn prefill_take(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
         let (streams, frames) = Self::prompt_of(&models, take)?;
-        Self::begin(&models, streams, Vec::new(), frames, take.prompt_samples, take.gain, seed)
+        Self::begin(&models, streams, Vec::new(), None, frames, take.prompt_samples, take.gain, seed)
     }
 
     /// Continues a take's prompt once more for each seed, as [`Self::prefill_take`] would, but side by side: they are to be
@@ -101,12 +101,15 @@ impl Continuation {
         }
         let (streams, frames) = Self::prompt_of(models, take)?;
         let lanes = stages::batch::start(models, &streams, seeds)?;
-        let begin = |(number, (stages, seed)): (usize, (_, &u64))| {
-            let prompt = take.prompt_samples;
-            let begun = Self::begin(models, streams.clone(), stages, frames, prompt, take.gain, *seed)?;
-            Ok(Self { chunk: if number == 0 { CHUNK } else { CHUNK_BESIDE }, ..begun })
-        };
-        lanes.into_iter().zip(seeds).enumerate().map(begin).collect()
+        let prompt = take.prompt_samples;
+        let mut begun: Vec<Self> = Vec::with_capacity(seeds.len());
+        for (stages, seed) in lanes.into_iter().zip(seeds) {
+            // All of them have heard the same.
+            let decoder = begun.first().map(|first| first.decoder.another()).transpose()?;
+            let one = Self::begin(models, streams.clone(), stages, decoder, frames, prompt, take.gain, *seed)?;
+            begun.push(Self { chunk: if begun.is_empty() { CHUNK } else { CHUNK_BESIDE }, ..one });
+        }
+        Ok(begun)
     }
 
     /// A take's prompt, as far as its tokens do not know of its continuation, and its acoustic frames.
@@ -161,7 +164,7 @@ impl Continuation {
         if heard == 0 {
             return Err(Error::Request(format!("take {:?} is too short to go on from", take.name)));
         }
-        Self::begin(&models, streams, Vec::new(), heard, prompt, take.gain, seed)
+        Self::begin(&models, streams, Vec::new(), None, heard, prompt, take.gain, seed)
     }
 
     /// Fills the caches of the stages that are not there yet with the prompt's tokens, and hands the decoder the first
@@ -171,6 +174,7 @@ impl Continuation {
         models: &Arc<Models>,
         streams: Streams,
         mut stages: Vec<(usize, Running)>,
+        decoder: Option<Decoder>,
         decoded: usize,
         prompt: usize,
         gain: [f32; 2],
@@ -178,6 +182,9 @@ impl Continuation {
     ) -> Result<Self> {
         let there: Vec<usize> = stages.iter().map(|(place, _)| *place).collect();
         let warm_up = || -> Result<_> {
+            if let Some(decoder) = decoder {
+                return Ok(decoder);
+            }
             let mut ear = Ear::new(models, decoded, 0)?;
             ear.hear(&streams.acoustic, decoded)?;
             Ok(ear.decoder)

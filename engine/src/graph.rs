@@ -219,6 +219,17 @@ impl StateStream {
         Ok(Self { graph, states, memory })
     }
 
+    /// Another stream that has been given the same.
+    pub(crate) fn another(&self) -> Result<Self> {
+        let copy = |(next, name, state): &(String, String, DynValue)| {
+            let (shape, values) = state.try_extract_tensor::<f32>()?;
+            let tensor = Tensor::from_array((shape.clone(), values.to_vec()))?;
+            Ok((next.clone(), name.clone(), tensor.into_dyn()))
+        };
+        let states = self.states.iter().map(copy).collect::<ort::Result<_>>().map_err(|e| self.graph.failed(e))?;
+        Ok(Self { graph: Arc::clone(&self.graph), states, memory: self.memory })
+    }
+
     /// Frames of past that a stream remembers at most: a stream started this much early from zero gives the same result
     /// from here on.
     pub(crate) fn memory(&self) -> usize {

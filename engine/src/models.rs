@@ -152,7 +152,7 @@ impl Models {
                 let graph = Graph::load(&self.pack, &self.manifest().stages[place].graph, &self.how)?;
                 Ok(Runner::Session(Arc::new(graph)))
             }
-            native @ Runner::Native { .. } => Ok(native.clone()),
+            native => Ok(native.clone()),
         }
     }
 
@@ -191,7 +191,7 @@ impl Models {
         let Self { encoder, decoder, semantic, stages, .. } = &mut models;
         let stages = stages.iter_mut().filter_map(|runner| match runner {
             Runner::Session(graph) => Some(graph),
-            Runner::Native { .. } => None,
+            Runner::Native { .. } | Runner::NativeParallel { .. } => None,
         });
         [encoder, decoder].into_iter().chain(semantic).chain(stages).for_each(|graph| graph.lose_device(after));
         models.how.device = Device::Cuda;

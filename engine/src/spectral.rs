@@ -72,6 +72,7 @@ impl Analysis {
 
 /// Inverse short-time Fourier transform with overlap-add in the pack's frame placement. Streaming: sub-frames come in
 /// order, final samples go out in order.
+#[derive(Clone)]
 pub struct Synthesis {
     spec: SynthesisSpec,
     window: Vec<f32>,

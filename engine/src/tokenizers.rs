@@ -125,7 +125,7 @@ pub(crate) struct Decoder {
     stereo: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Head {
     output: String,
     synthesis: Synthesis,
@@ -159,6 +159,20 @@ impl Decoder {
         let stream = StateStream::new(graph)?;
         let memory = described.memory.unwrap_or_else(|| stream.memory());
         Ok(Self { stream, memory, codebooks, syntheses, mix: Signals::default(), position, stereo })
+    }
+
+    /// Another that has been given the same.
+    pub(crate) fn another(&self) -> Result<Self> {
+        let Self { memory, codebooks, syntheses, mix, position, stereo, .. } = self;
+        Ok(Self {
+            stream: self.stream.another()?,
+            memory: *memory,
+            codebooks: *codebooks,
+            syntheses: syntheses.clone(),
+            mix: mix.clone(),
+            position: *position,
+            stereo: *stereo,
+        })
     }
 
     /// Checks that the graph is what the manifest promises.

@@ -8,7 +8,7 @@ import torch
 
 from .graph import FLOAT, INT32, INT64, MICROSOFT, Graph
 from .sampling import HIDDEN, SMALLEST_TOP_P
-from .stages import AutoregressiveConfig, AutoregressiveStage, BookEmbedding, ParallelStage, Stage
+from .stages import AutoregressiveConfig, AutoregressiveStage, BookEmbedding, ParallelConfig, ParallelStage, Stage, StageConfig
 from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer, TransformerShape
 
 
@@ -177,14 +177,18 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
     if expose_logits:
         g.op("Concat", *logits, axis=1, out="logits")
         g.output("logits", FLOAT, ["N", config.codebooks, config.cardinality])
-    model = g.model()
-    if stage.depth is not None:
-        onnx.helper.set_model_props(model, {RECIPE: json.dumps(recipe(config))})
+    return g.model() if stage.depth is None else _with_recipe(g.model(), config)
+
+
+def _with_recipe(model: onnx.ModelProto, config: StageConfig) -> onnx.ModelProto:
+    onnx.helper.set_model_props(model, {RECIPE: json.dumps(recipe(config))})
     return model
 
 
-def recipe(config: AutoregressiveConfig) -> dict[str, int | float | list[int] | None]:
+def recipe(config: StageConfig) -> dict[str, int | float | list[int] | None]:
     """What the sizes of a graph's tensors do not say: with it the engine runs the stage on a processor by itself."""
+    if isinstance(config, ParallelConfig):
+        return {"candidates": config.candidates, "epsilon": NORM_EPSILON}
     return {
         "heads": config.temporal.heads,
         "depth_heads": config.depth.heads,
@@ -371,7 +375,7 @@ def _parallel(stage: ParallelStage, expose_logits: bool) -> onnx.ModelProto:
     if expose_logits:
         g.op("Concat", *all_logits, axis=2, out="logits")
         g.output("logits", FLOAT, [1, "T", config.codebooks, config.cardinality])
-    return g.model()
+    return _with_recipe(g.model(), config)
 
 
 def _conv_block(g: Graph, stage: ParallelStage, index: int, x: str) -> str:

@@ -211,3 +211,11 @@ def test_the_shipped_form_says_what_the_engine_needs_to_run_it_by_itself(config)
 
 def test_a_stage_without_codebooks_to_go_through_is_left_to_the_runtime():
     assert not export(lively(SEMANTIC)).metadata_props
+
+
+def test_the_fine_stage_says_so_too():
+    shipped = ship_stage(export(lively(FINE)))
+    found = json.loads({entry.key: entry.value for entry in shipped.metadata_props}[RECIPE])
+    assert found == {"candidates": FINE.candidates, "epsilon": 1e-5}
+    names = {weight.name for weight in shipped.graph.initializer}
+    assert {"block.0.up_Q8", "block.1.tap.6", "level.1.head_scales", "level.0.table_half", "embedding.table_half"} <= names

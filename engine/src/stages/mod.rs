@@ -137,8 +137,8 @@ fn start(manifest: &Manifest, place: usize, runner: Runner) -> Result<Box<dyn St
         (StageKind::Flattened, Runner::Session(graph)) => {
             Box::new(flattened::Flattened::new(manifest, spec, place, graph)?)
         }
-        (StageKind::Parallel, Runner::Session(graph)) => Box::new(parallel::Parallel::new(spec, place, graph)?),
-        // Nothing else is run without a session.
+        (StageKind::Parallel, runner) => Box::new(parallel::Parallel::new(spec, place, runner)?),
+        // A flattened stage is never run without a session.
         (_, runner) => Box::new(autoregressive::Autoregressive::new(manifest, spec, place, runner)?),
     })
 }

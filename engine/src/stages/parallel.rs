@@ -1,12 +1,12 @@
 //! A causal network that adds codebooks to frames whose lower ones are there: all frames of a chunk in one run.
 
+use super::runner::{Network, Runner};
 use super::{Stage, Streams, sound};
 use crate::error::Result;
-use crate::graph::{Graph, StateStream, output, tensor};
+use crate::graph::Graph;
 use crate::pack::manifest::Stage as Spec;
 use crate::sampler::{Draw, Noise, Sampling};
 use ort::value::TensorElementType::{Float32, Int64};
-use std::sync::Arc;
 
 pub(super) fn check(spec: &Spec, graph: &Graph) -> Result<()> {
     let c = Some(spec.codebooks);
@@ -24,16 +24,18 @@ pub(super) struct Parallel {
     spec: Spec,
     /// Where the stage is in the pack.
     place: usize,
-    stream: StateStream,
+    runner: Runner,
+    network: Network,
     noise: Noise,
     next: usize,
     first: usize,
 }
 
 impl Parallel {
-    pub(super) fn new(spec: Spec, place: usize, graph: Arc<Graph>) -> Result<Self> {
+    pub(super) fn new(spec: Spec, place: usize, runner: Runner) -> Result<Self> {
         let noise = Noise::new(0, place, spec.codebooks * spec.candidates);
-        Ok(Self { spec, place, stream: StateStream::new(graph)?, noise, next: 0, first: 0 })
+        let network = Network::new(&runner)?;
+        Ok(Self { spec, place, runner, network, noise, next: 0, first: 0 })
     }
 
     fn run(&mut self, streams: &Streams, from: usize, to: usize, draw: Draw) -> Result<Vec<i64>> {
@@ -43,21 +45,9 @@ impl Parallel {
             (from..to).flat_map(|t| own.frame(t)[..spec.first_codebook].iter().map(|id| i64::from(*id))).collect();
         let mut noise = vec![0.0; n * spec.codebooks * spec.candidates];
         self.noise.fill(from.saturating_sub(self.first), draw.greedy, &mut noise);
-        let graph = Arc::clone(self.stream.graph());
-        let inputs = vec![
-            ("codes", tensor(&graph, &[1, n, spec.first_codebook], codes)?),
-            ("noise", tensor(&graph, &[1, n, spec.codebooks, spec.candidates], noise)?),
-            ("inv_temperature", tensor(&graph, &[], vec![draw.inv_temperature])?),
-            ("top_p", tensor(&graph, &[], vec![draw.top_p])?),
-        ];
-        self.stream.run(inputs, |graph, outputs| {
-            let ids: &[i64] = output(graph, outputs, "sampled")?;
-            if ids.len() != n * spec.codebooks {
-                return Err(graph.failed(format!("{} ids for {n} frames", ids.len())));
-            }
-            sound(|reason| graph.failed(reason), spec, ids, output(graph, outputs, "log_prob")?)?;
-            Ok(ids.to_vec())
-        })
+        let (ids, log_prob) = self.network.run(spec, codes, noise, draw)?;
+        sound(|reason| self.runner.failed(reason), spec, &ids, &log_prob)?;
+        Ok(ids)
     }
 }
 
@@ -74,7 +64,7 @@ impl Stage for Parallel {
             return Ok(());
         }
         // Only the states matter, and they reach back no further than this.
-        let from = end.saturating_sub(self.stream.memory());
+        let from = end.saturating_sub(self.network.memory());
         if from < end {
             self.run(streams, from, end, Draw::new(0.0, 1.0))?;
         }

@@ -1,9 +1,9 @@
-//! What runs an autoregressive stage: the runtime, or on a processor Segue itself.
+//! What runs a stage: the runtime, or on a processor Segue itself.
 
 use super::cached::Cached;
-use super::native::{Lanes, Weights};
+use super::native::{Frames, Lanes, ParallelWeights, Weights};
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, StateStream, output, tensor};
 use crate::pack::Pack;
 use crate::pack::manifest::{Manifest, Stage as Spec, StageKind};
 use crate::sampler::Draw;
@@ -14,13 +14,14 @@ use std::sync::Arc;
 pub(crate) enum Runner {
     /// A session of the runtime.
     Session(Arc<Graph>),
-    /// Read from the graph's file and run here.
-    Native {
-        weights: Arc<Weights>,
-        /// Of the pack, and of the file.
-        label: (String, String),
-    },
+    /// An autoregressive stage read from the graph's file and run here.
+    Native { weights: Arc<Weights>, label: Label },
+    /// The same of one that makes all frames at once.
+    NativeParallel { weights: Arc<ParallelWeights>, label: Label },
 }
+
+/// The names of a pack and of the graph's file.
+type Label = (String, String);
 
 impl Runner {
     /// One that needs no session, if the graph's file says that it is of a form that Segue knows; for a processor.
@@ -28,18 +29,23 @@ impl Runner {
     /// # Errors
     /// [`Error::PackInvalid`] for a graph that says so and is not.
     pub(crate) fn native(pack: &Pack, spec: &Spec) -> Result<Option<Self>> {
-        if spec.kind != StageKind::Autoregressive {
+        if spec.kind == StageKind::Flattened {
             return Ok(None);
         }
-        let manifest: &Manifest = &pack.manifest;
         let bytes = pack.read_graph(&spec.graph)?;
-        let window = manifest.condition_window(spec).unwrap_or(0);
-        let unknown = spec.condition.as_ref().map_or(0, |condition| manifest.cardinality(condition.stream));
         let label = (pack.label(), spec.graph.clone());
-        let weights = Weights::read(&bytes, spec, window, unknown).map_err(|(found, expected)| {
+        let invalid = |(found, expected)| {
             let (pack, file) = label.clone();
             Error::PackInvalid { pack, file, found, expected }
-        })?;
+        };
+        if spec.kind == StageKind::Parallel {
+            let weights = ParallelWeights::read(&bytes, spec).map_err(invalid)?;
+            return Ok(weights.map(|weights| Self::NativeParallel { weights: Arc::new(weights), label }));
+        }
+        let manifest: &Manifest = &pack.manifest;
+        let window = manifest.condition_window(spec).unwrap_or(0);
+        let unknown = spec.condition.as_ref().map_or(0, |condition| manifest.cardinality(condition.stream));
+        let weights = Weights::read(&bytes, spec, window, unknown).map_err(invalid)?;
         Ok(weights.map(|weights| Self::Native { weights: Arc::new(weights), label }))
     }
 
@@ -47,14 +53,14 @@ impl Runner {
     pub(crate) fn session(&self) -> Option<&Arc<Graph>> {
         match self {
             Self::Session(graph) => Some(graph),
-            Self::Native { .. } => None,
+            Self::Native { .. } | Self::NativeParallel { .. } => None,
         }
     }
 
     pub(super) fn failed(&self, reason: String) -> Error {
         match self {
             Self::Session(graph) => graph.failed(reason),
-            Self::Native { label, .. } => {
+            Self::Native { label, .. } | Self::NativeParallel { label, .. } => {
                 let (pack, graph) = label.clone();
                 Error::Inference { pack, graph, reason }
             }
@@ -77,6 +83,9 @@ impl Transformer {
                 Self::Session(Cached::new(spec, Arc::clone(graph), spec.codebooks, window, lanes)?)
             }
             Runner::Native { weights, .. } => Self::Native(Lanes::new(Arc::clone(weights), lanes)),
+            Runner::NativeParallel { .. } => {
+                return Err(runner.failed("a stage of frames side by side asked to make one after the other".into()));
+            }
         })
     }
 
@@ -131,5 +140,61 @@ impl Transformer {
             Self::Session(model) => model.sampled(),
             Self::Native(model) => model.sampled(),
         }
+    }
+}
+
+/// A network that makes all frames of a chunk at once, with what it remembers.
+#[derive(Debug)]
+pub(super) enum Network {
+    Session(StateStream),
+    Native(Box<Frames>),
+}
+
+impl Network {
+    /// At the start of a stream.
+    pub(super) fn new(runner: &Runner) -> Result<Self> {
+        match runner {
+            Runner::Session(graph) => Ok(Self::Session(StateStream::new(Arc::clone(graph))?)),
+            Runner::NativeParallel { weights, .. } => Ok(Self::Native(Box::new(Frames::new(Arc::clone(weights))))),
+            Runner::Native { .. } => Err(runner.failed("a stage of one frame after the other asked for many".into())),
+        }
+    }
+
+    /// Frames of past that it remembers at most.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Session(stream) => stream.memory(),
+            Self::Native(frames) => frames.memory(),
+        }
+    }
+
+    /// Given `codes` [frames, given] and `noise` [frames, codebooks, candidates], the tokens of the next frames and their
+    /// log-probabilities, [frames, codebooks] both.
+    pub(super) fn run(
+        &mut self,
+        spec: &Spec,
+        codes: Vec<i64>,
+        noise: Vec<f32>,
+        draw: Draw,
+    ) -> Result<(Vec<i64>, Vec<f32>)> {
+        let stream = match self {
+            Self::Native(frames) => return Ok(frames.run(&codes, &noise, draw)),
+            Self::Session(stream) => stream,
+        };
+        let graph = Arc::clone(stream.graph());
+        let n = codes.len() / spec.first_codebook;
+        let inputs = vec![
+            ("codes", tensor(&graph, &[1, n, spec.first_codebook], codes)?),
+            ("noise", tensor(&graph, &[1, n, spec.codebooks, spec.candidates], noise)?),
+            ("inv_temperature", tensor(&graph, &[], vec![draw.inv_temperature])?),
+            ("top_p", tensor(&graph, &[], vec![draw.top_p])?),
+        ];
+        stream.run(inputs, |graph, outputs| {
+            let ids: &[i64] = output(graph, outputs, "sampled")?;
+            if ids.len() != n * spec.codebooks {
+                return Err(graph.failed(format!("{} ids for {n} frames", ids.len())));
+            }
+            Ok((ids.to_vec(), output(graph, outputs, "log_prob")?.to_vec()))
+        })
     }
 }

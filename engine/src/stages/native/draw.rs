@@ -70,6 +70,14 @@ impl Candidates {
         best
     }
 
+    /// `sample`: the token, and its log-probability.
+    #[inline(always)]
+    pub(super) fn any<I: Isa>(&mut self, logits: &[f32], noise: &[f32], draw: Draw) -> (i64, f32) {
+        self.find(logits, None, noise.len());
+        let (place, _) = self.best::<I>(logits, noise, 0.0, draw);
+        (self.token(place) as i64, logits[self.token(place)] - log_sum_exp::<I>(logits))
+    }
+
     /// `sample_or_hold`: the token, and its log-probability.
     #[inline(always)]
     pub(super) fn or_hold<I: Isa>(&mut self, logits: &[f32], previous: i64, noise: &[f32], draw: Draw) -> (i64, f32) {

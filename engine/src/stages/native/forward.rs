@@ -1,8 +1,9 @@
 //! The transformer over time, with its caches, and the one over the codebooks of a frame.
 
+use super::WIDE;
 use super::maths::{dot, exponentials, from_half, gelu, norm};
 use super::matrix::{Isa, Quantised, multiply};
-use super::{Block, WIDE, Weights};
+use super::weights::{Block, Weights};
 
 /// Keys and values of one layer: [row, head, positions / 16, size, 16] and [row, head, positions, size], so that the positions
 /// of 16 keys and the numbers of a value lie side by side. A row is a lane with its condition, or without.
@@ -13,10 +14,14 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Zeros, which take no memory before something is written.
+    /// Of so many rows, with anything in it: one that was given back, or zeros, which take no memory before something is written.
     pub(super) fn new(weights: &Weights, rows: usize) -> Self {
         let size = rows * weights.kv_heads * weights.context * weights.head_dim;
-        Self { keys: vec![0.0; size], values: vec![0.0; size] }
+        let found = {
+            let mut spare = weights.spare.lock();
+            spare.iter().position(|cache| cache.keys.len() == size).map(|place| spare.swap_remove(place))
+        };
+        found.unwrap_or_else(|| Self { keys: vec![0.0; size], values: vec![0.0; size] })
     }
 
     /// The rows of another into those of every lane, as far as it is filled.
@@ -59,16 +64,25 @@ pub(super) struct Scratch {
     levels: Vec<Vec<f32>>,
 }
 
+/// x + added, into `x`.
 #[inline(always)]
-fn add(x: &mut [f32], added: &[f32]) {
+pub(super) fn add(x: &mut [f32], added: &[f32]) {
     for (x, added) in x.iter_mut().zip(added) {
         *x += added;
     }
 }
 
+/// The same of a table's row.
+#[inline(always)]
+pub(super) fn add_row(x: &mut [f32], row: &[u16]) {
+    for (x, half) in x.iter_mut().zip(row) {
+        *x += from_half(*half);
+    }
+}
+
 /// As many values, whatever they are.
 #[inline(always)]
-fn sized(values: &mut Vec<f32>, size: usize) -> &mut [f32] {
+pub(super) fn sized(values: &mut Vec<f32>, size: usize) -> &mut [f32] {
     values.resize(size, 0.0);
     values
 }
@@ -81,9 +95,7 @@ impl Weights {
         for (id, offset) in ids.zip(&self.offsets) {
             // A token is checked where it comes from; a row that is not there must not be asked for whatever it is.
             let row = usize::try_from(id + offset).unwrap_or(0).min(self.embedding.rows() - 1);
-            for (x, half) in x.iter_mut().zip(self.embedding.row(row)) {
-                *x += from_half(*half);
-            }
+            add_row(x, self.embedding.row(row));
         }
     }
 
@@ -210,9 +222,7 @@ impl Weights {
             } else {
                 let token = before[row / self.halves()] as usize;
                 let table = self.depth_tables[level - 1].row(token);
-                for (x, half) in x.iter_mut().zip(table) {
-                    *x += from_half(*half);
-                }
+                add_row(x, table);
             }
         }
         let size = width / self.recipe.depth_heads;

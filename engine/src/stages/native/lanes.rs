@@ -1,9 +1,10 @@
 //! A stage at work: one continuation, or several that go side by side (lanes).
 
+use super::Processor;
 use super::draw::Candidates;
 use super::forward::{Cache, Scratch};
 use super::matrix::{Isa, Portable};
-use super::{Processor, Weights};
+use super::weights::Weights;
 use crate::sampler::Draw;
 use std::sync::Arc;
 
@@ -28,6 +29,19 @@ pub(in crate::stages) struct Lanes {
     draw: Draw,
     sampled: Vec<i64>,
     log_prob: Vec<f32>,
+}
+
+/// Caches that are kept for whoever comes next, in sets of one continuation.
+const SPARE: usize = 4;
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        let mut spare = self.weights.spare.lock();
+        // Those of many lanes are rare, and large.
+        if self.lanes == 1 && spare.len() < SPARE * self.weights.temporal.len() {
+            spare.append(&mut self.caches);
+        }
+    }
 }
 
 impl Lanes {

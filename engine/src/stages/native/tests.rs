@@ -1,9 +1,10 @@
 use super::*;
 use crate::graph::Graph;
 use crate::pack::Pack;
+use crate::pack::manifest::{Stage as Spec, StageKind};
 use crate::runtime::{self, Device, How};
 use crate::sampler::{Draw, Noise};
-use crate::stages::runner::{Runner, Transformer};
+use crate::stages::runner::{Network, Runner, Transformer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,21 +68,26 @@ fn played(runner: &Runner, case: &mut Case, frames: usize, told: Option<&Steps>)
 }
 
 fn cases(pack: &Pack) -> Vec<(Spec, usize)> {
-    let of_transformers = |spec: &&Spec| spec.kind == crate::pack::manifest::StageKind::Autoregressive;
+    let of_transformers = |spec: &&Spec| spec.kind == StageKind::Autoregressive;
     let stages = pack.manifest.stages.iter().filter(of_transformers);
     stages.map(|spec| (spec.clone(), pack.manifest.condition_window(spec).unwrap_or(0))).collect()
 }
 
-#[test]
-fn it_plays_what_the_runtime_plays() {
+/// A session of the runtime.
+fn session(pack: &Pack, spec: &Spec) -> Runner {
     let library = root().join("target/runtime/cpu").join(crate::platform::RUNTIME_LIBRARY);
     let chosen = std::env::var_os("SEGUE_RUNTIME").is_none().then_some(library);
     runtime::load(chosen.as_deref()).unwrap();
+    let how = How { device: Device::Cpu, threads: 1, profile: None };
+    Runner::Session(Arc::new(Graph::load(pack, &spec.graph, &how).unwrap()))
+}
+
+#[test]
+fn it_plays_what_the_runtime_plays() {
     for folder in ["test/tiny-pack"] {
         let pack = pack(folder);
         for (spec, window) in cases(&pack) {
-            let how = How { device: Device::Cpu, threads: 1, profile: None };
-            let session = Runner::Session(Arc::new(Graph::load(&pack, &spec.graph, &how).unwrap()));
+            let session = session(&pack, &spec);
             for draw in [Draw::new(0.8, 0.98), Draw::new(0.0, 1.0)] {
                 let mut case = Case { spec: spec.clone(), window, draw, ids: 5 };
                 let wanted = played(&session, &mut case, 50, None);
@@ -214,5 +220,49 @@ fn a_graph_that_promises_what_it_does_not_hold_is_refused_and_one_that_promises_
     assert!(other(|spec| spec.heads = 0).contains("heads"));
     for cut in (0..bytes.len()).step_by(97) {
         let _ = read(&bytes[..cut], spec, window);
+    }
+}
+
+/// Frames of any tokens in chunks of these lengths: what a stage that makes all of a chunk at once adds to them.
+fn added(runner: &Runner, spec: &Spec, chunks: &[usize]) -> (Vec<i64>, Vec<f32>) {
+    let mut case = Case { spec: spec.clone(), window: 0, draw: Draw::new(0.7, 0.98), ids: 4 };
+    let mut network = Network::new(runner).unwrap();
+    let mut noise = Noise::new(3, 2, spec.codebooks * spec.candidates);
+    let (mut ids, mut probable, mut frame) = (Vec::new(), Vec::new(), 0);
+    for frames in chunks {
+        let codes = (0..frames * spec.first_codebook).map(|_| case.next(spec.cardinality)).collect();
+        let mut drawn = vec![0.0; frames * spec.codebooks * spec.candidates];
+        noise.fill(frame, false, &mut drawn);
+        let (more_ids, more_probable) = network.run(spec, codes, drawn, case.draw).unwrap();
+        ids.extend(more_ids);
+        probable.extend(more_probable);
+        frame += frames;
+    }
+    assert_eq!((ids.len(), probable.len()), (frame * spec.codebooks, frame * spec.codebooks));
+    (ids, probable)
+}
+
+#[test]
+fn codebooks_are_added_as_by_the_runtime_in_chunks_as_at_once_and_on_every_processor() {
+    for folder in ["test/tiny-pack"] {
+        let pack = pack(folder);
+        let spec = pack.manifest.stages.iter().find(|spec| spec.kind == StageKind::Parallel).unwrap();
+        let Runner::NativeParallel { weights, label } = native(&pack, spec) else { unreachable!("it is native") };
+        let (wanted, wanted_probable) = added(&session(&pack, spec), spec, &[45]);
+        let mut weights = Arc::into_inner(weights).unwrap();
+        for processor in Processor::all() {
+            weights.processor = processor;
+            let shared = Arc::new(weights);
+            let runner = Runner::NativeParallel { weights: Arc::clone(&shared), label: label.clone() };
+            let whole = added(&runner, spec, &[45]);
+            assert_eq!(whole, added(&runner, spec, &[1, 2, 3, 33, 6]));
+            let same: Vec<usize> = (0..wanted.len()).filter(|i| whole.0[*i] == wanted[*i]).collect();
+            let mut off: Vec<f32> = same.iter().map(|i| (whole.1[*i] - wanted_probable[*i]).abs()).collect();
+            off.sort_unstable_by(f32::total_cmp);
+            let said = format!("{folder}: {} of {}, off by {}", same.len(), wanted.len(), off[off.len() / 2]);
+            assert!(same.len() * 100 >= wanted.len() * 75 && off[off.len() / 2] < 0.05, "{said}");
+            drop(runner);
+            weights = Arc::into_inner(shared).unwrap();
+        }
     }
 }
