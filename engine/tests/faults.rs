@@ -57,7 +57,7 @@ fn every_missing_piece_is_named_and_can_be_put_there_later() {
     std::fs::write(swapped.join("manifest.toml"), manifest).unwrap();
     let error = Models::load(&LoadRequest { pack: Some(swapped), runtime: runtime(), ..request }).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("stage_fine.onnx") && text.contains("found") && text.contains("expected input"), "{text}");
+    assert!(text.contains("stage_fine.onnx") && text.contains("found") && text.contains("expected"), "{text}");
     assert!(!error.remedy().is_empty());
 }
 
