@@ -26,6 +26,7 @@ pub mod history;
 #[cfg(all(test, feature = "loom"))]
 mod interleavings;
 pub mod models;
+mod native;
 pub mod pack;
 pub mod platform;
 pub mod playback;

@@ -8,7 +8,7 @@ pub use crate::runtime::Device;
 use crate::runtime::How;
 use crate::stages::Runner;
 use crate::status::PackSummary;
-use crate::tokenizers::{Decoder, Tokenizer};
+use crate::tokenizers::{Decoder, DecoderModel, Tokenizer};
 use crate::{device_check, platform, runtime, stages};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub struct Models {
     pub(crate) pack: Pack,
     how: How,
     pub(crate) encoder: Arc<Graph>,
-    pub(crate) decoder: Arc<Graph>,
+    pub(crate) decoder: DecoderModel,
     pub(crate) semantic: Option<Arc<Graph>>,
     pub(crate) stages: Vec<Runner>,
 }
@@ -105,8 +105,14 @@ impl Models {
         let m = &pack.manifest;
         let encoder = load(&m.codec.encoder.graph)?;
         Tokenizer::check(&encoder, &m.codec.encoder.analysis, "codes", Some(m.codec.codebooks))?;
-        let decoder = load(&m.codec.decoder.graph)?;
-        Decoder::check(&decoder, &m.codec.decoder.synthesis, m.codec.codebooks)?;
+        let decoder = match if native { DecoderModel::native(&pack)? } else { None } {
+            Some(decoder) => decoder,
+            None => {
+                let graph = load(&m.codec.decoder.graph)?;
+                Decoder::check(&graph, &m.codec.decoder.synthesis, m.codec.codebooks)?;
+                DecoderModel::Session(graph)
+            }
+        };
         let semantic = match &m.semantic {
             Some(semantic) => {
                 let graph = load(&semantic.graph)?;
@@ -158,7 +164,7 @@ impl Models {
 
     fn graphs(&self) -> impl Iterator<Item = &Arc<Graph>> {
         let stages = self.stages.iter().filter_map(Runner::session);
-        [&self.encoder, &self.decoder].into_iter().chain(&self.semantic).chain(stages)
+        std::iter::once(&self.encoder).chain(self.decoder.session()).chain(&self.semantic).chain(stages)
     }
 
     /// Where it runs: a device, or `cpu` once a graph had to leave it.
@@ -193,7 +199,12 @@ impl Models {
             Runner::Session(graph) => Some(graph),
             Runner::Native { .. } | Runner::NativeParallel { .. } => None,
         });
-        [encoder, decoder].into_iter().chain(semantic).chain(stages).for_each(|graph| graph.lose_device(after));
+        let decoder = match decoder {
+            DecoderModel::Session(graph) => Some(graph),
+            DecoderModel::Native(..) => None,
+        };
+        let graphs = std::iter::once(encoder).chain(decoder).chain(semantic).chain(stages);
+        graphs.for_each(|graph| graph.lose_device(after));
         models.how.device = Device::Cuda;
         Ok(Arc::new(models))
     }
@@ -261,6 +272,6 @@ impl Models {
 
     pub(crate) fn new_decoder(&self, frame: usize) -> Result<Decoder> {
         let c = &self.manifest().codec;
-        Decoder::new(Arc::clone(&self.decoder), &c.decoder, c.hop, c.codebooks, frame)
+        Decoder::new(self.decoder.clone(), &c.decoder, c.hop, c.codebooks, frame)
     }
 }

@@ -1,7 +1,9 @@
 //! Audio to tokens and tokens to audio, streaming. Worker thread.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, StateStream, output, tensor};
+use crate::native::{DecoderWeights, Decoding};
+use crate::pack::Pack;
 use crate::pack::manifest::{self, AnalysisSpec, Channel, SynthesisSpec};
 use crate::signals::Signals;
 use crate::spectral::{Analysis, Synthesis};
@@ -111,10 +113,59 @@ impl Tokenizer {
     }
 }
 
+/// What runs the codec's decoder.
+#[derive(Debug, Clone)]
+pub(crate) enum DecoderModel {
+    /// A session of the runtime.
+    Session(Arc<Graph>),
+    /// Read from the graph's file and run here; the names of the pack and of that file.
+    Native(Arc<DecoderWeights>, (String, String)),
+}
+
+impl DecoderModel {
+    /// One that needs no session, if the graph's file says that it is of a form that Segue knows; for a processor.
+    ///
+    /// # Errors
+    /// [`Error::PackInvalid`] for a graph that says so and is not.
+    pub(crate) fn native(pack: &Pack) -> Result<Option<Self>> {
+        let name = &pack.manifest.codec.decoder.graph;
+        let bytes = pack.read_graph(name)?;
+        let label = (pack.label(), name.clone());
+        let weights = DecoderWeights::read(&bytes, &pack.manifest).map_err(|(found, expected)| {
+            let (pack, file) = label.clone();
+            Error::PackInvalid { pack, file, found, expected }
+        })?;
+        Ok(weights.map(|weights| Self::Native(Arc::new(weights), label)))
+    }
+
+    /// Its session, if that is what it is.
+    pub(crate) fn session(&self) -> Option<&Arc<Graph>> {
+        match self {
+            Self::Session(graph) => Some(graph),
+            Self::Native(..) => None,
+        }
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        match self {
+            Self::Session(graph) => graph.failed(reason),
+            Self::Native(_, (pack, graph)) => Error::Inference { pack: pack.clone(), graph: graph.clone(), reason },
+        }
+    }
+}
+
+/// A stream of codes, with what has been before.
+#[derive(Debug)]
+enum Stream {
+    Session(StateStream),
+    Native(Box<Decoding>),
+}
+
 /// Codes to audio.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    stream: StateStream,
+    model: DecoderModel,
+    stream: Stream,
     /// Frames of past that the graph's output depends on.
     memory: usize,
     codebooks: usize,
@@ -135,10 +186,40 @@ struct Head {
     per_frame: usize,
 }
 
+impl Head {
+    /// Adds what the spectra of `n` frames sound like to `mix`, whose first sample is sample `position`.
+    fn take(
+        &mut self,
+        spectrum: &[f32],
+        n: usize,
+        position: isize,
+        mix: &mut Signals,
+    ) -> std::result::Result<(), String> {
+        let row = self.bins * 2;
+        if spectrum.len() != n * self.per_frame * row {
+            return Err(format!("{}: {} values for {n} frames", self.output, spectrum.len()));
+        }
+        if !spectrum.iter().all(|x| x.is_finite()) {
+            return Err("NaN or infinity in its output".into());
+        }
+        let start = (self.synthesis.position() - position) as usize;
+        let mut audio = Vec::new();
+        for bins in spectrum.chunks_exact(row) {
+            self.synthesis.push(bins, &mut audio);
+        }
+        let mix = mix.of_mut(self.channel);
+        mix.resize(mix.len().max(start + audio.len()), 0.0);
+        for (m, a) in mix[start..].iter_mut().zip(audio) {
+            *m += a;
+        }
+        Ok(())
+    }
+}
+
 impl Decoder {
     /// Starts at token frame `frame`.
     pub(crate) fn new(
-        graph: Arc<Graph>,
+        model: DecoderModel,
         described: &manifest::Decoder,
         hop: usize,
         codebooks: usize,
@@ -156,16 +237,32 @@ impl Decoder {
         let syntheses: Vec<Head> = specs.iter().enumerate().map(head).collect();
         let position = syntheses.iter().map(|h| h.synthesis.position()).min().unwrap_or(0);
         let stereo = specs.iter().any(|s| s.channel == Channel::Side);
-        let stream = StateStream::new(graph)?;
-        let memory = described.memory.unwrap_or_else(|| stream.memory());
-        Ok(Self { stream, memory, codebooks, syntheses, mix: Signals::default(), position, stereo })
+        let (stream, remembered) = match &model {
+            DecoderModel::Session(graph) => {
+                let stream = StateStream::new(Arc::clone(graph))?;
+                let memory = stream.memory();
+                (Stream::Session(stream), memory)
+            }
+            DecoderModel::Native(weights, _) => {
+                let stream = Decoding::new(Arc::clone(weights));
+                let memory = stream.memory();
+                (Stream::Native(Box::new(stream)), memory)
+            }
+        };
+        let memory = described.memory.unwrap_or(remembered);
+        Ok(Self { model, stream, memory, codebooks, syntheses, mix: Signals::default(), position, stereo })
     }
 
     /// Another that has been given the same.
     pub(crate) fn another(&self) -> Result<Self> {
         let Self { memory, codebooks, syntheses, mix, position, stereo, .. } = self;
+        let stream = match &self.stream {
+            Stream::Session(stream) => Stream::Session(stream.another()?),
+            Stream::Native(stream) => Stream::Native(stream.clone()),
+        };
         Ok(Self {
-            stream: self.stream.another()?,
+            model: self.model.clone(),
+            stream,
             memory: *memory,
             codebooks: *codebooks,
             syntheses: syntheses.clone(),
@@ -201,34 +298,29 @@ impl Decoder {
         if n == 0 {
             return Ok(());
         }
-        let graph = Arc::clone(self.stream.graph());
-        let ids = tensor(&graph, &[1, n, self.codebooks], codes.iter().map(|c| i64::from(*c)).collect())?;
-        let (heads, mix, position) = (&mut self.syntheses, &mut self.mix, self.position);
-        self.stream.run(vec![("codes", ids)], |graph, outputs| {
-            for head in heads.iter_mut() {
-                let spectrum: &[f32] = output(graph, outputs, &head.output)?;
-                let row = head.bins * 2;
-                if spectrum.len() != n * head.per_frame * row {
-                    return Err(graph.failed(format!("{}: {} values for {n} frames", head.output, spectrum.len())));
-                }
-                if !spectrum.iter().all(|x| x.is_finite()) {
-                    return Err(graph.failed("NaN or infinity in its output"));
-                }
-                let start = (head.synthesis.position() - position) as usize;
-                let mut audio = Vec::new();
-                for bins in spectrum.chunks_exact(row) {
-                    head.synthesis.push(bins, &mut audio);
-                }
-                let mix = mix.of_mut(head.channel);
-                mix.resize(mix.len().max(start + audio.len()), 0.0);
-                for (m, a) in mix[start..].iter_mut().zip(audio) {
-                    *m += a;
+        let Self { model, stream, syntheses: heads, mix, position, .. } = self;
+        match stream {
+            Stream::Session(stream) => {
+                let graph = Arc::clone(stream.graph());
+                let ids = tensor(&graph, &[1, n, self.codebooks], codes.iter().map(|c| i64::from(*c)).collect())?;
+                stream.run(vec![("codes", ids)], |graph, outputs| {
+                    for head in heads.iter_mut() {
+                        let spectrum: &[f32] = output(graph, outputs, &head.output)?;
+                        head.take(spectrum, n, *position, mix).map_err(|reason| graph.failed(reason))?;
+                    }
+                    Ok(())
+                })?;
+            }
+            Stream::Native(stream) => {
+                let [mid, side] = stream.run(codes);
+                for head in heads.iter_mut() {
+                    let spectrum = if head.channel == Channel::Mid { mid } else { side };
+                    head.take(spectrum, n, *position, mix).map_err(|reason| model.failed(reason))?;
                 }
             }
-            Ok(())
-        })?;
+        }
         // Final is what every head has reached.
-        let reached = self.syntheses.iter().map(|h| h.synthesis.position()).min().unwrap_or(position);
+        let reached = self.syntheses.iter().map(|h| h.synthesis.position()).min().unwrap_or(self.position);
         let ready = (reached - self.position).max(0) as usize;
         out.mid.extend(self.mix.mid.drain(..ready));
         if self.stereo {

@@ -55,6 +55,15 @@ def credits(preset: Preset, data: Path | None) -> list[str]:
     return [*composers, *(PIANOS[piano] for piano in preset.pianos), *ROOMS]
 
 
+TOKENIZERS = "## Tokenizers"
+
+
+def tokenizer_notes(text: str) -> list[str]:
+    """What a model card says of the tokenizers; that of an untrained pack says nothing."""
+    section = text.partition(f"{TOKENIZERS}\n\n")[2].partition("\n\n")[0]
+    return section.split("\n") if section else []
+
+
 def model_card(
     preset: Preset, version: str, data: Path | None, stages: dict[str, Progress], tokenizers: list[str], random: bool
 ) -> str:
@@ -96,7 +105,7 @@ def model_card(
         "Frames are counted with repetitions. Held-out pieces share no composition with the training set.",
         "Two CPU cores, no GPU.",
         "",
-        "## Tokenizers",
+        TOKENIZERS,
         "",
         *tokenizers,
         "",

@@ -11,6 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 18
 IR_VERSION = 9
 MICROSOFT = "com.microsoft"
+RECIPE = "segue.recipe"
+"""Under which key of its metadata a graph says what the engine needs to run it by itself (docs/pack.md)."""
 FLOAT, INT64, INT32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
 
 Dimension = int | str

@@ -20,7 +20,7 @@ from .quantize import ship_decoder, ship_stage, ship_tokenizer
 from .stage_graph import export
 from .stages import Stage, StageConfig, build
 
-VERSION = "0.2.2"
+VERSION = "0.2.3"
 
 
 def random_stages(preset: Preset, seed: int) -> dict[str, Stage | flattened.FlattenedStage]:
@@ -50,6 +50,16 @@ def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[s
     return {key: value.stage() for key, value in found.items()}, {key: value.progress for key, value in found.items()}
 
 
+def kept(follows: Path, made: Tokenizers) -> Tokenizers:
+    """The tokenizers of a pack as it stores them, with what its card says of them: what came back by `from_pack` would be rounded
+    once more. Of those that were made from the same weights only what they say of themselves is taken."""
+    graphs = {}
+    for name, graph in made.graphs.items():
+        graphs[name] = onnx.load(follows / name)
+        onnx.helper.set_model_props(graphs[name], {entry.key: entry.value for entry in graph.metadata_props})
+    return replace(made, graphs=graphs, notes=card.tokenizer_notes((follows / manifest.MODEL_CARD).read_text(encoding="utf-8")))
+
+
 def write_pack(
     out: Path,
     preset: Preset,
@@ -59,9 +69,10 @@ def write_pack(
     data: Path | None,
     random: bool,
     follows: Path | None = None,
+    stored: bool = False,
 ) -> None:
     """Write all files, the manifest last; whatever was in `out` is replaced. `follows`: a pack whose takes play with this one.
-    Raises ValueError if it has other tokenizers."""
+    `stored`: the tokenizers have the form already in which packs hold them. Raises ValueError if `follows` has other tokenizers."""
     known = manifest.understood(follows) if follows else []
     before = {name: (follows / name).read_bytes() for name in tokenizers.graphs if follows and name != DECODER}
     if out.exists():
@@ -75,7 +86,8 @@ def write_pack(
         return name
 
     for name, graph in tokenizers.graphs.items():
-        write(name, ship_decoder(graph) if name == DECODER else ship_tokenizer(graph))
+        ship = ship_decoder if name == DECODER else ship_tokenizer
+        write(name, graph if stored else ship(graph))
     sections = [
         manifest.stage_section(stage, write(f"stage_{stage.id}.onnx", ship_stage(_graph(stages[stage.id]))))
         for stage in preset.stages
@@ -117,8 +129,11 @@ def main() -> None:
     parser.add_argument("--tokenizers", action="store_true", help="no stages: for `table`, which needs none")
     parser.add_argument("--data", type=Path, help="folder with midi/LICENSES.tsv, for credits")
     parser.add_argument("--follows", type=Path, help="a pack with the same tokenizers: its takes play with this one")
+    parser.add_argument("--keep-tokenizers", action="store_true", help="those of --follows, as they are stored: see `from_pack`")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.keep_tokenizers and not arguments.follows:
+        parser.error("--keep-tokenizers are those of --follows")
     preset = PRESETS[arguments.preset]
     if arguments.random:
         tokenizers, progress = export_random(preset.name, arguments.seed), {}
@@ -128,8 +143,10 @@ def main() -> None:
             parser.error("a trained pack needs --data for its credits")
         tokenizers = export_trained(arguments.work, half=False)
         stages, progress = ({}, {}) if arguments.tokenizers else trained_stages(preset, arguments.work)
+    if arguments.keep_tokenizers:
+        tokenizers = kept(arguments.follows, tokenizers)
     text = card.model_card(preset, VERSION, arguments.data, progress, tokenizers.notes, arguments.random)
-    write_pack(arguments.out, preset, stages, tokenizers, text, arguments.data, arguments.random, arguments.follows)
+    write_pack(arguments.out, preset, stages, tokenizers, text, arguments.data, arguments.random, arguments.follows, arguments.keep_tokenizers)
     size = sum(path.stat().st_size for path in arguments.out.iterdir())
     print(f"{arguments.out}: {size / 1e6:.2f} MB")
 

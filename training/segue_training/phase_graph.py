@@ -37,6 +37,21 @@ def phase_graph(graph: Graph, phases: Phases, mid: str, side: str, coherence: st
     _pairs(graph, 1, bins, graph.op("Mul", wide, real), graph.op("Mul", wide, imaginary))
 
 
+def rules(phases: Phases) -> dict[str, float]:
+    """The numbers that the engine needs to do the same by itself."""
+    return {
+        "floor": phases.floor,
+        "highest": HIGHEST_LEVEL,
+        "per_slope": phases.per_slope,
+        "per_rise": phases.per_rise,
+        "steady": STEADY,
+        "risen": RISEN,
+        "struck": STRUCK,
+        "sharper": SHARPER,
+        "doublings": DOUBLINGS,
+    }
+
+
 def _bounded(graph: Graph, levels: str) -> str:
     return graph.op("Min", graph.op("Max", levels, graph.scalar(0.0)), graph.scalar(HIGHEST_LEVEL))
 

@@ -6,14 +6,10 @@ import numpy as np
 import onnx
 import torch
 
-from .graph import FLOAT, INT32, INT64, MICROSOFT, Graph
+from .graph import FLOAT, INT32, INT64, MICROSOFT, RECIPE, Graph
 from .sampling import HIDDEN, SMALLEST_TOP_P
 from .stages import AutoregressiveConfig, AutoregressiveStage, BookEmbedding, ParallelConfig, ParallelStage, Stage, StageConfig
 from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer, TransformerShape
-
-
-RECIPE = "segue.stage"
-"""Under which key of a graph's metadata `recipe` lies."""
 
 
 def export(stage: Stage, expose_logits: bool = False) -> onnx.ModelProto:

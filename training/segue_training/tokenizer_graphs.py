@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import onnx
 import torch
 from torch import nn
 
 from .codec import Codec, Widened
-from .graph import FLOAT, INT64, MICROSOFT, Graph
+from .graph import FLOAT, INT64, MICROSOFT, RECIPE, Graph
 from .notes import KEYS, NEVER, RISE_FRAMES, THRESHOLD, NoteNetwork
-from .phase_graph import phase_graph
+from .phase_graph import phase_graph, rules
 from .phases import Phases
 from .semantic import FEATURE_MEAN, FEATURE_SCALE, LOG_FLOOR, SemanticTokenizer
 from .spectrum import Analysis
@@ -130,8 +132,14 @@ def decoder_graph(codec: Codec) -> onnx.ModelProto:
     # The same for all sub-frames of a frame.
     coherence = graph.op("Concat", *[graph.op("Unsqueeze", coherence, graph.integers(2))] * config.sub_frames, axis=2)
     coherence = graph.op("Reshape", coherence, graph.integers(1, -1, config.stereo_bands))
-    phase_graph(graph, Phases(config), mid, side, coherence)
-    return graph.model()
+    phases = Phases(config)
+    phase_graph(graph, phases, mid, side, coherence)
+    model = graph.model()
+    epsilons = {layer.eps for layer in (decoder.norm, *(block.norm for block in decoder.blocks))}
+    (epsilon,) = epsilons
+    recipe = {"sub_frames": config.sub_frames, "epsilon": epsilon, "phases": rules(phases)}
+    onnx.helper.set_model_props(model, {RECIPE: json.dumps(recipe)})
+    return model
 
 
 def band_rises(graph: Graph, bands: str, count: int) -> str:

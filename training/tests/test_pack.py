@@ -10,7 +10,7 @@ from segue_training.evaluate import resample
 from segue_training.export_tokenizers import export_random, export_trained
 from segue_training.from_pack import from_pack, read_weights
 from segue_training.guide import guide
-from segue_training.pack import random_stages, trained_stages, write_pack
+from segue_training.pack import kept, random_stages, trained_stages, write_pack
 from segue_training.presets import PRESETS
 from segue_training.runtime import Pack
 
@@ -110,6 +110,19 @@ def test_takes_play_on_with_a_pack_that_follows(tiny, tmp_path):
     assert manifest.read(latest)["same_tokens"] == hashes
     with pytest.raises(ValueError, match="another codec_encoder.onnx"):
         write("other", 2, tiny)
+
+
+def test_tokenizers_that_came_back_from_a_pack_are_kept_as_it_stores_them(tiny, tmp_path):
+    preset = PRESETS["tiny"]
+    from_pack(tiny, tmp_path / "work", preset, size="tiny")
+    tokenizers = kept(tiny, export_trained(tmp_path / "work", half=False))
+    assert tokenizers.notes == []
+    trained = card.model_card(preset, "0.1.0", None, {}, ["Codec: so many steps.", "Held-out: so good."], random=False)
+    assert card.tokenizer_notes(trained) == ["Codec: so many steps.", "Held-out: so good."]
+    write_pack(tmp_path / "kept", preset, random_stages(preset, 2), tokenizers, "card", None, random=False, follows=tiny, stored=True)
+    for name in ("codec_encoder.onnx", "codec_decoder.onnx", "semantic_tokenizer.onnx"):
+        assert (tmp_path / "kept" / name).read_bytes() == (tiny / name).read_bytes()
+    assert (tmp_path / "kept" / "stage_coarse.onnx").read_bytes() != (tiny / "stage_coarse.onnx").read_bytes()
 
 
 def test_what_falls_silent_goes_back_to_its_prompt(tiny, monkeypatch):

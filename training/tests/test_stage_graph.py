@@ -12,7 +12,8 @@ from segue_training import flattened
 from segue_training.flattened import FlattenedConfig, FlattenedStage
 from segue_training.quantize import ship_stage
 from segue_training.sampling import gumbel
-from segue_training.stage_graph import RECIPE, export, recipe
+from segue_training.graph import RECIPE
+from segue_training.stage_graph import export, recipe
 from segue_training.stages import AutoregressiveConfig, ParallelConfig, build
 from segue_training.transformer import TransformerShape
 

@@ -1,5 +1,6 @@
 """The codec and the semantic tokenizer: streaming equals whole, ONNX equals PyTorch, names as in docs/pack.md."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from segue_training.codec import Codec, CodecConfig
 from segue_training.export_tokenizers import (
     DECODER, ENCODER, TINY_CODEC, TINY_SEMANTIC, Tokenizers, describe, export_random, lively,
 )
+from segue_training import phases
 from segue_training.from_pack import read_weights
+from segue_training.graph import RECIPE
 from segue_training.phases import Phases
 from segue_training.quantize import ship_decoder
 from segue_training.semantic import SemanticTokenizer
@@ -212,3 +215,12 @@ def test_random_export_is_the_same_for_the_same_seed() -> None:
         {"n_fft": 960, "bins": 481, "look_ahead": 480, "channel": "mid"},
         {"n_fft": 480, "bins": 100, "look_ahead": 0, "channel": "side"},
     ]
+
+
+def test_the_shipped_decoder_says_what_the_engine_needs_to_run_it_by_itself(codec: Codec) -> None:
+    shipped = ship_decoder(decoder_graph(codec))
+    found = json.loads({entry.key: entry.value for entry in shipped.metadata_props}[RECIPE])
+    assert found["sub_frames"] == codec.config.sub_frames and found["epsilon"] == codec.decoder.norm.eps
+    assert found["phases"]["floor"] == codec.config.floor and found["phases"]["struck"] == phases.STRUCK
+    names = {weight.name.removesuffix("_half") for weight in shipped.graph.initializer}
+    assert {"codebooks", "block_0.depthwise.weight", "phase.middle", "phase.sign", "phase.band", "phase.ahead"} <= names

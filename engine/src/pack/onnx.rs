@@ -110,6 +110,11 @@ impl<'a> Constant<'a> {
         self.of(7, i64::from_le_bytes)
     }
 
+    /// The same of 8 bits.
+    pub(crate) fn signed_bytes(&self) -> Option<Vec<i8>> {
+        self.of(3, i8::from_le_bytes)
+    }
+
     /// The same of 8 bits without sign.
     pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
         (self.kind == 2).then_some(self.raw)

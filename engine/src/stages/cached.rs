@@ -42,7 +42,7 @@ pub(super) fn takes_lanes(graph: &Graph) -> bool {
 
 /// The transformer, its cache and its inputs: of one continuation, or of several that go side by side (lanes).
 #[derive(Debug)]
-pub(super) struct Cached {
+pub(crate) struct Cached {
     graph: Arc<Graph>,
     binding: IoBinding,
     /// Whether the binding is one to the session that took over from a device's.

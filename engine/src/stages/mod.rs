@@ -5,9 +5,8 @@ mod autoregressive;
 pub(crate) mod batch;
 mod cached;
 mod flattened;
-mod native;
 mod parallel;
-mod runner;
+pub(crate) mod runner;
 
 pub(crate) use runner::Runner;
 

@@ -1,9 +1,9 @@
 //! What runs a stage: the runtime, or on a processor Segue itself.
 
 use super::cached::Cached;
-use super::native::{Frames, Lanes, ParallelWeights, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, StateStream, output, tensor};
+use crate::native::{Frames, Lanes, ParallelWeights, Weights};
 use crate::pack::Pack;
 use crate::pack::manifest::{Manifest, Stage as Spec, StageKind};
 use crate::sampler::Draw;
@@ -70,14 +70,14 @@ impl Runner {
 
 /// The transformer of one continuation, or of several that go side by side (lanes), with its cache.
 #[derive(Debug)]
-pub(super) enum Transformer {
+pub(crate) enum Transformer {
     Session(Cached),
     Native(Lanes),
 }
 
 impl Transformer {
     /// With an empty cache.
-    pub(super) fn new(spec: &Spec, runner: &Runner, window: Option<usize>, lanes: usize) -> Result<Self> {
+    pub(crate) fn new(spec: &Spec, runner: &Runner, window: Option<usize>, lanes: usize) -> Result<Self> {
         Ok(match runner {
             Runner::Session(graph) => {
                 Self::Session(Cached::new(spec, Arc::clone(graph), spec.codebooks, window, lanes)?)
@@ -90,7 +90,7 @@ impl Transformer {
     }
 
     /// Takes over another's cache, of one lane, into every lane. Both are run alike.
-    pub(super) fn remember(&mut self, one: &Self) {
+    pub(crate) fn remember(&mut self, one: &Self) {
         match (self, one) {
             (Self::Session(lanes), Self::Session(one)) => lanes.remember(one),
             (Self::Native(lanes), Self::Native(one)) => lanes.remember(one),
@@ -99,7 +99,7 @@ impl Transformer {
     }
 
     /// Positions in the cache, the same in every lane.
-    pub(super) fn filled(&self) -> usize {
+    pub(crate) fn filled(&self) -> usize {
         match self {
             Self::Session(model) => model.filled(),
             Self::Native(model) => model.filled(),
@@ -107,7 +107,7 @@ impl Transformer {
     }
 
     /// Forgets them.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         match self {
             Self::Session(model) => model.clear(),
             Self::Native(model) => model.clear(),
@@ -115,7 +115,7 @@ impl Transformer {
     }
 
     /// How the next positions are drawn; `noise` fills what it is given of it.
-    pub(super) fn draw(&mut self, draw: Draw, noise: impl FnOnce(&mut [f32])) {
+    pub(crate) fn draw(&mut self, draw: Draw, noise: impl FnOnce(&mut [f32])) {
         match self {
             Self::Session(model) => model.draw(draw, noise),
             Self::Native(model) => model.draw(draw, noise),
@@ -124,7 +124,7 @@ impl Transformer {
 
     /// Runs these positions (they extend the cache), lane after lane; what a single one of each samples is in
     /// [`Self::sampled`].
-    pub(super) fn run(&mut self, codes: &[i64], cond: &[i64]) -> Result<()> {
+    pub(crate) fn run(&mut self, codes: &[i64], cond: &[i64]) -> Result<()> {
         match self {
             Self::Session(model) => model.run(codes, cond),
             Self::Native(model) => {
@@ -135,7 +135,7 @@ impl Transformer {
     }
 
     /// The tokens sampled last, lane after lane, and their log-probabilities.
-    pub(super) fn sampled(&self) -> (&[i64], &[f32]) {
+    pub(crate) fn sampled(&self) -> (&[i64], &[f32]) {
         match self {
             Self::Session(model) => model.sampled(),
             Self::Native(model) => model.sampled(),
@@ -145,14 +145,14 @@ impl Transformer {
 
 /// A network that makes all frames of a chunk at once, with what it remembers.
 #[derive(Debug)]
-pub(super) enum Network {
+pub(crate) enum Network {
     Session(StateStream),
     Native(Box<Frames>),
 }
 
 impl Network {
     /// At the start of a stream.
-    pub(super) fn new(runner: &Runner) -> Result<Self> {
+    pub(crate) fn new(runner: &Runner) -> Result<Self> {
         match runner {
             Runner::Session(graph) => Ok(Self::Session(StateStream::new(Arc::clone(graph))?)),
             Runner::NativeParallel { weights, .. } => Ok(Self::Native(Box::new(Frames::new(Arc::clone(weights))))),
@@ -161,7 +161,7 @@ impl Network {
     }
 
     /// Frames of past that it remembers at most.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Session(stream) => stream.memory(),
             Self::Native(frames) => frames.memory(),
@@ -170,7 +170,7 @@ impl Network {
 
     /// Given `codes` [frames, given] and `noise` [frames, codebooks, candidates], the tokens of the next frames and their
     /// log-probabilities, [frames, codebooks] both.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         spec: &Spec,
         codes: Vec<i64>,

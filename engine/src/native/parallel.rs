@@ -137,7 +137,7 @@ impl ParallelWeights {
 
 /// The network at work on one continuation: what its convolutions remember.
 #[derive(Debug)]
-pub(in crate::stages) struct Frames {
+pub(crate) struct Frames {
     weights: Arc<ParallelWeights>,
     /// Of each block the inputs before the next frame, [frames, width].
     before: Vec<Vec<f32>>,
@@ -152,7 +152,7 @@ pub(in crate::stages) struct Frames {
 
 impl Frames {
     /// At the start of a stream: nothing has been before.
-    pub(in crate::stages) fn new(weights: Arc<ParallelWeights>) -> Self {
+    pub(crate) fn new(weights: Arc<ParallelWeights>) -> Self {
         let width = weights.embedding.width;
         Self {
             before: weights.blocks.iter().map(|block| vec![0.0; (block.taps.len() - 1) * width]).collect(),
@@ -168,13 +168,13 @@ impl Frames {
     }
 
     /// Frames that it remembers: begun so many earlier it gives the same.
-    pub(in crate::stages) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.weights.blocks.iter().map(|block| block.taps.len() - 1).sum()
     }
 
     /// Given `codes` [frames, given] and `noise` [frames, codebooks, candidates], the tokens of the next frames and their
     /// log-probabilities, [frames, codebooks] both.
-    pub(in crate::stages) fn run(&mut self, codes: &[i64], noise: &[f32], draw: Draw) -> (Vec<i64>, Vec<f32>) {
+    pub(crate) fn run(&mut self, codes: &[i64], noise: &[f32], draw: Draw) -> (Vec<i64>, Vec<f32>) {
         let (mut ids, mut log_prob) = (Vec::new(), Vec::new());
         let per_frame = self.weights.levels.len() * self.weights.recipe.candidates;
         let given = self.weights.given;

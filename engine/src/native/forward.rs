@@ -326,8 +326,9 @@ fn sixteen(values: &[f32], at: usize) -> &[f32; WIDE] {
     values[at..].first_chunk().unwrap_or(NONE)
 }
 
+/// values · by, added to `sums`.
 #[inline(always)]
-fn add_times<I: Isa>(sums: &mut [f32; WIDE], values: &[f32; WIDE], by: f32) {
+pub(super) fn add_times<I: Isa>(sums: &mut [f32; WIDE], values: &[f32; WIDE], by: f32) {
     for i in 0..WIDE {
         sums[i] = I::fma(by, values[i], sums[i]);
     }

@@ -1,30 +1,34 @@
-//! The stages on a processor, without the runtime: a step of theirs is a few hundred operations on a few
+//! The stages and the codec's decoder on a processor, without the runtime: a step of a stage is a few hundred operations on a few
 //! hundred numbers each, and what the runtime needs to go from one to the next is more than what they take.
 //!
-//! The graph's file stays what a stage is. If it says that it is of the form this knows (`segue.stage` among its metadata:
+//! The graph's file stays what they are. If it says that it is of the form this knows (`segue.recipe` among its metadata:
 //! docs/pack.md), the weights are read from it and the same is computed: `matrix` multiplies as `MatMulNBits` does, `forward`
 //! is the transformer over time and the one over codebooks, `parallel` the network that adds the fine codebooks, `draw` the
-//! sampling. Any other graph, and any other device, is the runtime's.
+//! sampling; `decoder` is the codec's, `dense` its products, `phases` what makes sound of levels. Any other graph, and any other device, is the runtime's.
 
+mod decoder;
+mod dense;
 mod draw;
 mod forward;
 mod lanes;
 mod maths;
 mod matrix;
 mod parallel;
+mod phases;
 #[cfg(test)]
 mod tests;
 mod weights;
 
-pub(super) use lanes::Lanes;
-pub(super) use parallel::{Frames, ParallelWeights};
-pub(super) use weights::Weights;
+pub(crate) use decoder::{DecoderWeights, Decoding};
+pub(crate) use lanes::Lanes;
+pub(crate) use parallel::{Frames, ParallelWeights};
+pub(crate) use weights::Weights;
 
 use crate::pack::onnx::{self, Constant, Constants};
 use matrix::Matrix;
 
 /// Under which key.
-const RECIPE: &str = "segue.stage";
+const RECIPE: &str = "segue.recipe";
 
 /// Values that are computed together.
 const WIDE: usize = 16;
@@ -71,6 +75,25 @@ impl<'a> Source<'a> {
 
     fn floats(&self, name: &str) -> Result<Vec<f32>, Complaint> {
         self.get(name)?.floats().ok_or_else(|| Self::wrong(name, "numbers of 32 bits"))
+    }
+
+    /// Numbers of 32 bits under that name, or of half precision under the one with `_half` behind it, with their shape.
+    fn shaped(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), Complaint> {
+        match self.0.get(&format!("{name}_half")) {
+            Some(found) => {
+                let halves = found.halves().ok_or_else(|| Self::wrong(name, "numbers of half precision"))?;
+                Ok((found.dims.clone(), halves.into_iter().map(maths::from_half).collect()))
+            }
+            None => Ok((self.get(name)?.dims.clone(), self.floats(name)?)),
+        }
+    }
+
+    /// The same without their shape, or of half precision whatever they are called.
+    fn numbers(&self, name: &str) -> Result<Vec<f32>, Complaint> {
+        match self.0.get(name).and_then(Constant::halves) {
+            Some(halves) => Ok(halves.into_iter().map(maths::from_half).collect()),
+            None => Ok(self.shaped(name)?.1),
+        }
     }
 
     fn integers(&self, name: &str) -> Result<Vec<i64>, Complaint> {

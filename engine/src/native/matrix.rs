@@ -3,7 +3,7 @@
 //!
 //! A row's result does not depend on the rows beside it: a lane gives alone what it gives beside others.
 
-use super::maths;
+use super::{WIDE, dense, maths};
 use std::fmt::Debug;
 
 /// Inputs that share a scale.
@@ -131,6 +131,19 @@ pub(super) trait Isa {
     /// Rows `row..row + R` of `x` by tiles `tile..tile + T`, into `y` [rows, outputs].
     fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]);
 
+    /// See [`dense::bytes`].
+    #[inline(always)]
+    fn bytes<const R: usize>(
+        rows: &[&[f32]; R],
+        bytes: &[[[i8; WIDE]; dense::BLOCK]],
+        scales: &[[f32; WIDE]],
+        sums: &mut [[f32; WIDE]; R],
+    ) where
+        Self: Sized,
+    {
+        dense::bytes::<Self, R>(rows, bytes, scales, sums);
+    }
+
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
         if Self::FUSED { a.mul_add(b, c) } else { a * b + c }
@@ -215,10 +228,10 @@ pub(super) use x86::{Avx2, Avx512};
 #[cfg(target_arch = "x86_64")]
 #[allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
 mod x86 {
-    use super::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE};
+    use super::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE, WIDE, dense};
     use std::arch::x86_64::*;
 
-    /// AVX-512 with VNNI; only where [`crate::stages::native::Processor`] has found it.
+    /// AVX-512 with VNNI; only where [`crate::native::Processor`] has found it.
     #[derive(Debug)]
     pub(crate) struct Avx512;
 
@@ -229,6 +242,17 @@ mod x86 {
         fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
             // SAFETY: this type is used only where the processor has been found to have these features.
             unsafe { product512::<R, T>(m, tile, x, row, y) }
+        }
+
+        #[inline(always)]
+        fn bytes<const R: usize>(
+            rows: &[&[f32]; R],
+            bytes: &[[[i8; WIDE]; dense::BLOCK]],
+            scales: &[[f32; WIDE]],
+            sums: &mut [[f32; WIDE]; R],
+        ) {
+            // SAFETY: as above.
+            unsafe { bytes512(rows, bytes, scales, sums) }
         }
     }
 
@@ -285,6 +309,44 @@ mod x86 {
         }
     }
 
+    /// [`dense::bytes`], so that what is added to stays in registers.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+    fn bytes512<const R: usize>(
+        rows: &[&[f32]; R],
+        bytes: &[[[i8; WIDE]; dense::BLOCK]],
+        scales: &[[f32; WIDE]],
+        sums: &mut [[f32; WIDE]; R],
+    ) {
+        let mut totals = [_mm512_setzero_ps(); R];
+        for (block, (bytes, scales)) in bytes.iter().zip(scales).enumerate() {
+            let mut parts = [_mm512_setzero_ps(); R];
+            let mut values = [&[0.0_f32; dense::BLOCK]; R];
+            for r in 0..R {
+                if let Some(found) = rows[r][block * dense::BLOCK..].first_chunk() {
+                    values[r] = found;
+                }
+            }
+            for input in 0..dense::BLOCK {
+                // SAFETY: 16 bytes, wherever they lie.
+                let weights = unsafe { _mm_loadu_si128(bytes[input].as_ptr().cast()) };
+                let weights = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(weights));
+                for r in 0..R {
+                    parts[r] = _mm512_fmadd_ps(weights, _mm512_set1_ps(values[r][input]), parts[r]);
+                }
+            }
+            // SAFETY: 16 numbers, wherever they lie.
+            let scales = unsafe { _mm512_loadu_ps(scales.as_ptr()) };
+            for r in 0..R {
+                totals[r] = _mm512_fmadd_ps(parts[r], scales, totals[r]);
+            }
+        }
+        for r in 0..R {
+            // SAFETY: there is room for 16 values, wherever they lie.
+            unsafe { _mm512_storeu_ps(sums[r].as_mut_ptr(), totals[r]) };
+        }
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn whole(line: &Line) -> __m512i {
@@ -324,7 +386,7 @@ mod x86 {
         }
     }
 
-    /// AVX2 with FMA; only where [`crate::stages::native::Processor`] has found it.
+    /// AVX2 with FMA; only where [`crate::native::Processor`] has found it.
     #[derive(Debug)]
     pub(crate) struct Avx2;
 

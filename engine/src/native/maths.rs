@@ -126,6 +126,22 @@ pub(super) fn norm<I: Isa>(x: &[f32], gain: &[f32], epsilon: f32, y: &mut [f32])
     }
 }
 
+/// Row by row to mean 0 and variance 1, then weight · x + bias.
+#[inline(always)]
+pub(super) fn layer_norm<I: Isa>(x: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
+    for x in x.chunks_exact_mut(weight.len()) {
+        let size = x.len() as f32;
+        let mean = sum(x) / size;
+        for x in x.iter_mut() {
+            *x -= mean;
+        }
+        let by = 1.0 / (dot::<I>(x, x) / size + epsilon).sqrt();
+        for ((x, weight), bias) in x.iter_mut().zip(weight).zip(bias) {
+            *x = I::fma(*x * by, *weight, *bias);
+        }
+    }
+}
+
 /// Each value becomes e to it less the largest; returns their sum.
 #[inline(always)]
 pub(super) fn exponentials<I: Isa>(x: &mut [f32]) -> f32 {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 /// Positions of a prompt that go through the layers together: more would not fit the processor's caches.
 const CHUNK: usize = 32;
 
-/// The caches of each lane, what is drawn next and what was drawn last; the twin of [`super::super::cached::Cached`].
+/// The caches of each lane, what is drawn next and what was drawn last; the twin of [`crate::stages::cached::Cached`].
 #[derive(Debug)]
-pub(in crate::stages) struct Lanes {
+pub(crate) struct Lanes {
     weights: Arc<Weights>,
     lanes: usize,
     /// Positions in the caches, the same in every lane.
@@ -46,7 +46,7 @@ impl Drop for Lanes {
 
 impl Lanes {
     /// With empty caches.
-    pub(in crate::stages) fn new(weights: Arc<Weights>, lanes: usize) -> Self {
+    pub(crate) fn new(weights: Arc<Weights>, lanes: usize) -> Self {
         let rows = lanes * weights.halves();
         let tokens = lanes * weights.columns;
         Self {
@@ -67,33 +67,33 @@ impl Lanes {
     }
 
     /// Takes over another's caches, of one lane, into every lane.
-    pub(in crate::stages) fn remember(&mut self, one: &Self) {
+    pub(crate) fn remember(&mut self, one: &Self) {
         for (to, from) in self.caches.iter_mut().zip(&one.caches) {
             to.remember(from, &self.weights, one.filled);
         }
         self.filled = one.filled;
     }
 
-    pub(in crate::stages) fn filled(&self) -> usize {
+    pub(crate) fn filled(&self) -> usize {
         self.filled
     }
 
-    pub(in crate::stages) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.filled = 0;
     }
 
-    pub(in crate::stages) fn draw(&mut self, draw: Draw, noise: impl FnOnce(&mut [f32])) {
+    pub(crate) fn draw(&mut self, draw: Draw, noise: impl FnOnce(&mut [f32])) {
         noise(&mut self.noise);
         self.draw = draw;
     }
 
     /// The tokens sampled last, lane after lane, and their log-probabilities.
-    pub(in crate::stages) fn sampled(&self) -> (&[i64], &[f32]) {
+    pub(crate) fn sampled(&self) -> (&[i64], &[f32]) {
         (&self.sampled, &self.log_prob)
     }
 
     /// Runs these positions (they extend the caches), lane after lane; the last one of each samples, if it is the only one.
-    pub(in crate::stages) fn run(&mut self, codes: &[i64], cond: &[i64]) {
+    pub(crate) fn run(&mut self, codes: &[i64], cond: &[i64]) {
         match self.weights.processor {
             // SAFETY: the processor has been found to have these features.
             #[cfg(target_arch = "x86_64")]
