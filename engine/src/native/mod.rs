@@ -1,10 +1,11 @@
-//! The stages and the codec's decoder on a processor, without the runtime: a step of a stage is a few hundred operations on a few
-//! hundred numbers each, and what the runtime needs to go from one to the next is more than what they take.
+//! The stages and the codec's decoder on a processor, without the runtime, which takes two to four times as long (docs/speed.md): a
+//! step of a stage is a few hundred operations on a few hundred numbers each.
 //!
 //! The graph's file stays what they are. If it says that it is of the form this knows (`segue.recipe` among its metadata:
 //! docs/pack.md), the weights are read from it and the same is computed: `matrix` multiplies as `MatMulNBits` does, `forward`
 //! is the transformer over time and the one over codebooks, `parallel` the network that adds the fine codebooks, `draw` the
-//! sampling; `decoder` is the codec's, `dense` its products, `phases` what makes sound of levels. Any other graph, and any other device, is the runtime's.
+//! sampling; `decoder` is the codec's, `dense` its products, `phases` what makes sound of levels. Any other graph, and any other
+//! device, is the runtime's.
 
 mod decoder;
 mod dense;
