@@ -99,7 +99,7 @@ impl Models {
         Ok(models)
     }
 
-    /// `native`: stages that need no session get none.
+    /// `native`: stages and a decoder that need no session get none.
     fn load_graphs(pack: Pack, how: How, native: bool) -> Result<Self> {
         let load = |name: &str| Graph::load(&pack, name, &how).map(Arc::new);
         let m = &pack.manifest;

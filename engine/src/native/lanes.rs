@@ -108,13 +108,13 @@ impl Lanes {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     fn run_avx512(&mut self, codes: &[i64], cond: &[i64]) {
-        self.run_on::<super::matrix::Avx512>(codes, cond);
+        self.run_on::<super::x86::Avx512>(codes, cond);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
     fn run_avx2(&mut self, codes: &[i64], cond: &[i64]) {
-        self.run_on::<super::matrix::Avx2>(codes, cond);
+        self.run_on::<super::x86::Avx2>(codes, cond);
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 //! step of a stage is a few hundred operations on a few hundred numbers each.
 //!
 //! The graph's file stays what they are. If it says that it is of the form this knows (`segue.recipe` among its metadata:
-//! docs/pack.md), the weights are read from it and the same is computed: `matrix` multiplies as `MatMulNBits` does, `forward`
+//! docs/pack.md), the weights are read from it and the same is computed: `matrix` (and `x86`) multiplies as `MatMulNBits` does, `forward`
 //! is the transformer over time and the one over codebooks, `parallel` the network that adds the fine codebooks, `draw` the
 //! sampling; `decoder` is the codec's, `dense` its products, `phases` what makes sound of levels. Any other graph, and any other
 //! device, is the runtime's.
@@ -19,6 +19,8 @@ mod phases;
 #[cfg(test)]
 mod tests;
 mod weights;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub(crate) use decoder::{DecoderWeights, Decoding};
 pub(crate) use lanes::Lanes;

@@ -195,13 +195,13 @@ impl Frames {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     fn run_avx512(&mut self, codes: &[i64], noise: &[f32], draw: Draw, ids: &mut Vec<i64>, log_prob: &mut Vec<f32>) {
-        self.run_on::<super::matrix::Avx512>(codes, noise, draw, ids, log_prob);
+        self.run_on::<super::x86::Avx512>(codes, noise, draw, ids, log_prob);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
     fn run_avx2(&mut self, codes: &[i64], noise: &[f32], draw: Draw, ids: &mut Vec<i64>, log_prob: &mut Vec<f32>) {
-        self.run_on::<super::matrix::Avx2>(codes, noise, draw, ids, log_prob);
+        self.run_on::<super::x86::Avx2>(codes, noise, draw, ids, log_prob);
     }
 
     #[inline(always)]

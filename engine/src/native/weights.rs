@@ -86,6 +86,7 @@ impl std::fmt::Debug for Weights {
 
 /// Heads that share keys; what `forward` is compiled for.
 const SHARED: [usize; 4] = [1, 2, 4, 8];
+
 impl Weights {
     /// Reads them from a graph's bytes; `None` if it does not say that it is of this form, `window` what conditions it, `unknown`
     /// of that.

@@ -88,10 +88,14 @@ pub(crate) struct Constant<'a> {
 }
 
 impl<'a> Constant<'a> {
+    /// Values that its shape promises, unless that is nonsense.
+    fn size(&self) -> Option<usize> {
+        self.dims.iter().try_fold(1_usize, |size, dim| size.checked_mul(*dim))
+    }
+
     fn of<const N: usize, T>(&self, kind: u64, from: fn([u8; N]) -> T) -> Option<Vec<T>> {
         let (values, rest) = self.raw.as_chunks::<N>();
-        let size = self.dims.iter().try_fold(1_usize, |size, dim| size.checked_mul(*dim));
-        let whole = self.kind == kind && rest.is_empty() && size == Some(values.len());
+        let whole = self.kind == kind && rest.is_empty() && self.size() == Some(values.len());
         whole.then(|| values.iter().map(|bytes| from(*bytes)).collect())
     }
 
@@ -117,7 +121,7 @@ impl<'a> Constant<'a> {
 
     /// The same of 8 bits without sign.
     pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
-        (self.kind == 2).then_some(self.raw)
+        (self.kind == 2 && self.size() == Some(self.raw.len())).then_some(self.raw)
     }
 }
 
@@ -338,6 +342,18 @@ mod tests {
         let graph = field(7, &[twice, table, tensor(b"w", 100), tensor(b"table", 5000)].concat());
         assert_eq!(matrices_read(&graph), Ok(200));
         assert!(matrices_read(&[0xff; 9]).is_err());
+    }
+
+    #[test]
+    fn a_constant_is_as_large_as_its_shape_says_or_not_read() {
+        // 2⁶² by 4: as 64 bits that is nothing, as much as is there.
+        let huge = [&[8][..], &[0x80; 8], &[0x40, 8, 4]].concat();
+        let tensor = |dims: &[u8], raw: &[u8]| [dims, &[16, 2], &field(8, b"w"), &field(9, raw)].concat();
+        let model = |tensor: Vec<u8>| field(7, &field(5, &tensor));
+        let read = |model: &[u8]| constants(model).unwrap()["w"].bytes().map(<[u8]>::to_vec);
+        assert_eq!(read(&model(tensor(&[8, 3, 8, 2], b"abcdef"))), Some(b"abcdef".to_vec()));
+        assert_eq!(read(&model(tensor(&[8, 3, 8, 2], b"abcde"))), None);
+        assert_eq!(read(&model(tensor(&huge, b""))), None);
     }
 
     #[test]

@@ -1,0 +1,221 @@
+//! Products by AVX-512 VNNI and by AVX2. Each kind is used only where [`Processor`](super::Processor) has found what it needs.
+#![allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
+
+use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE};
+use super::{WIDE, dense};
+use std::arch::x86_64::*;
+
+/// AVX-512 with VNNI; only where [`crate::native::Processor`] has found it.
+#[derive(Debug)]
+pub(super) struct Avx512;
+
+impl Isa for Avx512 {
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+        // SAFETY: this type is used only where the processor has been found to have these features.
+        unsafe { product512::<R, T>(m, tile, x, row, y) }
+    }
+
+    #[inline(always)]
+    fn bytes<const R: usize>(
+        rows: &[&[f32]; R],
+        bytes: &[[[i8; WIDE]; dense::BLOCK]],
+        scales: &[[f32; WIDE]],
+        sums: &mut [[f32; WIDE]; R],
+    ) {
+        // SAFETY: as above.
+        unsafe { bytes512(rows, bytes, scales, sums) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn product512<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+    // Loops, and nothing that takes a closure: what is not inlined would be compiled for any processor.
+    let mut weights: [&[[Line; LINES]]; T] = [&[]; T];
+    for (t, weights) in weights.iter_mut().enumerate() {
+        *weights = m.tile(tile + t);
+    }
+    let blocks = weights[0].len();
+    let rows = Row::several::<R>(x, row);
+    let mut sums = [[_mm512_setzero_ps(); T]; R];
+    for block in 0..blocks {
+        let mut lines = [&weights[0][block]; T];
+        for t in 1..T {
+            lines[t] = &weights[t][block];
+        }
+        let mut quads = [&rows[0].quads[block]; R];
+        for r in 1..R {
+            quads[r] = &rows[r].quads[block];
+        }
+        let mut dots = [[_mm512_setzero_si512(); T]; R];
+        for r in 0..R {
+            dots[r] = [_mm512_set1_epi32(rows[r].excess[block]); T];
+        }
+        for quad in 0..BLOCK / 4 {
+            let mut weights = [_mm512_setzero_si512(); T];
+            for t in 0..T {
+                weights[t] = whole(&lines[t][quad]);
+            }
+            for r in 0..R {
+                let values = _mm512_set1_epi32(bits(quads[r][quad]));
+                for t in 0..T {
+                    dots[r][t] = _mm512_dpbusd_epi32(dots[r][t], weights[t], values);
+                }
+            }
+        }
+        for t in 0..T {
+            let scales = _mm512_castsi512_ps(whole(&lines[t][LINES - 1]));
+            for r in 0..R {
+                let both = _mm512_mul_ps(scales, _mm512_set1_ps(rows[r].scales[block]));
+                sums[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r][t]), both, sums[r][t]);
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        for (t, sum) in sums.iter().enumerate() {
+            let to = &mut y[(row + r) * m.outputs + (tile + t) * TILE..][..TILE];
+            // SAFETY: there is room for 16 values, wherever they lie.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), *sum) };
+        }
+    }
+}
+
+/// [`dense::bytes`], so that what is added to stays in registers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn bytes512<const R: usize>(
+    rows: &[&[f32]; R],
+    bytes: &[[[i8; WIDE]; dense::BLOCK]],
+    scales: &[[f32; WIDE]],
+    sums: &mut [[f32; WIDE]; R],
+) {
+    let mut totals = [_mm512_setzero_ps(); R];
+    for (block, (bytes, scales)) in bytes.iter().zip(scales).enumerate() {
+        let mut parts = [_mm512_setzero_ps(); R];
+        let mut values = [&[0.0_f32; dense::BLOCK]; R];
+        for r in 0..R {
+            if let Some(found) = rows[r][block * dense::BLOCK..].first_chunk() {
+                values[r] = found;
+            }
+        }
+        for input in 0..dense::BLOCK {
+            // SAFETY: 16 bytes, wherever they lie.
+            let weights = unsafe { _mm_loadu_si128(bytes[input].as_ptr().cast()) };
+            let weights = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(weights));
+            for r in 0..R {
+                parts[r] = _mm512_fmadd_ps(weights, _mm512_set1_ps(values[r][input]), parts[r]);
+            }
+        }
+        // SAFETY: 16 numbers, wherever they lie.
+        let scales = unsafe { _mm512_loadu_ps(scales.as_ptr()) };
+        for r in 0..R {
+            totals[r] = _mm512_fmadd_ps(parts[r], scales, totals[r]);
+        }
+    }
+    for r in 0..R {
+        // SAFETY: there is room for 16 values, wherever they lie.
+        unsafe { _mm512_storeu_ps(sums[r].as_mut_ptr(), totals[r]) };
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn whole(line: &Line) -> __m512i {
+    // SAFETY: a line is 64 bytes at a multiple of 64.
+    unsafe { _mm512_load_si512(line.0.as_ptr().cast()) }
+}
+
+#[inline(always)]
+fn bits(quad: [i8; 4]) -> i32 {
+    i32::from_le_bytes([quad[0] as u8, quad[1] as u8, quad[2] as u8, quad[3] as u8])
+}
+
+/// A row of what is multiplied, by blocks.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    quads: &'a [[[i8; 4]; BLOCK / 4]],
+    scales: &'a [f32],
+    excess: &'a [i32],
+}
+
+impl<'a> Row<'a> {
+    /// Rows from `first` on.
+    #[inline(always)]
+    fn several<const R: usize>(x: &'a Quantised, first: usize) -> [Self; R] {
+        let mut rows = [Self::of(x, first); R];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = Self::of(x, first + r);
+        }
+        rows
+    }
+
+    #[inline(always)]
+    fn of(x: &'a Quantised, row: usize) -> Self {
+        let all = row * x.blocks..(row + 1) * x.blocks;
+        let quads = &x.quads.as_chunks().0[all.clone()];
+        Self { quads, scales: &x.scales[all.clone()], excess: &x.excess[all] }
+    }
+}
+
+/// AVX2 with FMA; only where [`crate::native::Processor`] has found it.
+#[derive(Debug)]
+pub(super) struct Avx2;
+
+impl Isa for Avx2 {
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+        for t in 0..T {
+            // SAFETY: this type is used only where the processor has been found to have these features.
+            unsafe { product256::<R>(m, tile + t, x, row, y) }
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn product256<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+    let rows = Row::several::<R>(x, row);
+    let (ones, zero) = (_mm256_set1_epi16(1), _mm256_set1_epi8(-128));
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    for (block, lines) in m.tile(tile).iter().enumerate() {
+        let mut dots = [[_mm256_setzero_si256(); 2]; R];
+        for quad in 0..BLOCK / 4 {
+            for half in 0..2 {
+                let weights = _mm256_xor_si256(part(&lines[quad], half), zero);
+                let size = _mm256_abs_epi8(weights);
+                for r in 0..R {
+                    let values = _mm256_set1_epi32(bits(rows[r].quads[block][quad]));
+                    // At most 128 · 127 twice: that fits 16 bits.
+                    let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(values, weights));
+                    dots[r][half] = _mm256_add_epi32(dots[r][half], _mm256_madd_epi16(pairs, ones));
+                }
+            }
+        }
+        for half in 0..2 {
+            let scales = _mm256_castsi256_ps(part(&lines[LINES - 1], half));
+            for r in 0..R {
+                let both = _mm256_mul_ps(scales, _mm256_set1_ps(rows[r].scales[block]));
+                sums[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[r][half]), both, sums[r][half]);
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        for (half, sum) in sums.iter().enumerate() {
+            let to = &mut y[(row + r) * m.outputs + tile * TILE + half * 8..][..8];
+            // SAFETY: there is room for 8 values, wherever they lie.
+            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), *sum) };
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn part(line: &Line, half: usize) -> __m256i {
+    // SAFETY: either half of a line is 32 bytes at a multiple of 32.
+    unsafe { _mm256_load_si256(line.0.as_ptr().add(half * 32).cast()) }
+}
