@@ -14,6 +14,7 @@ use crate::prompt::{Ear, OpenPrompt};
 use crate::recall::{Lull, Memory};
 pub use crate::sampler::Sampling;
 use crate::signals::Signals;
+use crate::stages::batch::Others;
 use crate::stages::{self, Running, Streams, is_semantic, reach};
 use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::take_decoder::check_take;
@@ -50,6 +51,8 @@ pub struct Continuation {
     seed: u64,
     streams: Streams,
     stages: Vec<Running>,
+    /// The lanes that it takes along, if it goes beside others.
+    others: Option<Others>,
     /// Acoustic frames of a step but the first.
     chunk: usize,
     decoder: Decoder,
@@ -103,11 +106,12 @@ impl Continuation {
         let lanes = stages::batch::start(models, &streams, seeds)?;
         let prompt = take.prompt_samples;
         let mut begun: Vec<Self> = Vec::with_capacity(seeds.len());
-        for (stages, seed) in lanes.into_iter().zip(seeds) {
+        for ((stages, others), seed) in lanes.into_iter().zip(seeds) {
             // All of them have heard the same.
             let decoder = begun.first().map(|first| first.decoder.another()).transpose()?;
             let one = Self::begin(models, streams.clone(), stages, decoder, frames, prompt, take.gain, *seed)?;
-            begun.push(Self { chunk: if begun.is_empty() { CHUNK } else { CHUNK_BESIDE }, ..one });
+            let chunk = if begun.is_empty() { CHUNK } else { CHUNK_BESIDE };
+            begun.push(Self { chunk, others: Some(others), ..one });
         }
         Ok(begun)
     }
@@ -212,6 +216,7 @@ impl Continuation {
         Self {
             seed,
             stages,
+            others: None,
             chunk: CHUNK,
             decoder,
             decoding: Duration::ZERO,
@@ -241,15 +246,16 @@ impl Continuation {
         let first = self.made == 0;
         let until = self.decoded + self.next_chunk();
         let at_hand = self.at_hand(until);
-        self.foresee(at_hand, sampling)?;
+        if self.others.is_none() || at_hand > until {
+            self.foresee(at_hand, sampling)?;
+        }
         let start = self.decoder.position();
-        // What is to be played after this is thought of meanwhile.
-        let next = reach(&self.stages, until + self.chunk);
-        let Self { stages, streams, decoder, decoding, decoded, .. } = self;
-        let mut apart =
-            Streams { semantic: streams.semantic.clone(), acoustic: Tokens::new(streams.acoustic.codebooks) };
+        let (now, next) = (reach(&self.stages, until), reach(&self.stages, until + self.chunk));
+        let Self { stages, others, streams, decoder, decoding, decoded, .. } = self;
         let (mut ahead, mut along): (Vec<_>, Vec<_>) = stages.iter_mut().partition(|r| is_semantic(&r.spec));
-        let mut think = || ahead.iter_mut().try_for_each(|running| running.advance(&mut apart, next, sampling));
+        let mut think = |streams: &mut Streams, end| {
+            ahead.iter_mut().try_for_each(|running| running.advance(streams, end, sampling))
+        };
         let mut make = |streams: &mut Streams, end| {
             along.iter_mut().try_for_each(|running| running.advance(streams, end, sampling))
         };
@@ -261,17 +267,30 @@ impl Continuation {
             *decoding += clock.elapsed();
             Ok(())
         };
-        let (foreseen, played) = if at_hand > until {
+        let (meanwhile, played) = if at_hand > until {
             // Little is left to be made of what comes next: that is done while this is decoded.
             make(streams, until)?;
             let codes = streams.acoustic.ids[codes].to_vec();
-            both(|| think().and_then(|()| make(streams, at_hand)), || play(&codes))
+            both(|| make(streams, at_hand), || play(&codes))
+        } else if let Some(others) = others {
+            // Those that go beside it, and not through the same runs, do what it does.
+            let own = || {
+                think(streams, now)?;
+                make(streams, until)?;
+                play(&streams.acoustic.ids[codes])
+            };
+            both(|| others.advance(until, sampling), own)
         } else {
-            both(think, || make(streams, until).and_then(|()| play(&streams.acoustic.ids[codes])))
+            // What is to be played after this is thought of meanwhile.
+            let acoustic = Tokens::new(streams.acoustic.codebooks);
+            let mut apart = Streams { semantic: streams.semantic.clone(), acoustic };
+            let own = || make(streams, until).and_then(|()| play(&streams.acoustic.ids[codes]));
+            let done = both(|| think(&mut apart, next), own);
+            // Also if something fails: the stages know how far they are.
+            streams.semantic = apart.semantic;
+            done
         };
-        // Also if something fails: the stages know how far they are.
-        streams.semantic = apart.semantic;
-        played.and(foreseen)?;
+        played.and(meanwhile)?;
         self.decoded = until;
         // What lies before the prompt's end has been heard already.
         let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
@@ -316,6 +335,8 @@ impl Continuation {
         for (old, (_, new)) in self.stages.iter_mut().zip(fresh) {
             *old = Running { busy: old.busy, ..new };
         }
+        // From here on it goes alone.
+        self.others = None;
         self.decoded = self.memory.prompt().acoustic.frames();
         self.begun = self.decoded;
         self.lull.end();

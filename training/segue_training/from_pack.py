@@ -29,6 +29,7 @@ from .quantizer import ResidualQuantizer
 from .semantic import SemanticTokenizer
 from .stages import AutoregressiveStage, ParallelStage, build
 from .train_codec import UNQUANTISED_STEPS
+from .train_notes import NAME as NOTES
 from .transformer import RMSNorm, Transformer
 
 Weights = dict[str, Tensor]
@@ -208,6 +209,10 @@ def from_pack(pack: Path, work: Path, preset: Preset, size: str = "full") -> lis
     begun = {"step": UNQUANTISED_STEPS + 1, "spent": 0.0, "log": []}
     write(paths[0], {"config": codec_config.to_dict(), "model": codec.state_dict(), "optimiser": None} | begun)
     write(paths[1], {"config": tokenizer.config.to_dict(), "model": tokenizer.state_dict(), "probe": []})
+    if tokenizer.config.note_books:
+        # It listens to what the codec's training decodes (`listener`). How well it hears is not in the pack.
+        begun = {"optimiser": None, "step": 0, "spent": 0.0, "figures": {}}
+        write(folder / NOTES, {"model": tokenizer.notes.state_dict()} | begun)
     for preset_stage, path in zip(stages, paths[2:], strict=True):
         stage = build(preset_stage.config)
         read_stage(stage, read_weights(pack / f"stage_{preset_stage.id}.onnx"))

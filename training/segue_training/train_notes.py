@@ -149,7 +149,8 @@ def train(work: Path, config: SemanticConfig, minutes: float) -> dict[str, float
     if path.exists():
         state = torch.load(path, weights_only=True)
         network.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        if state["optimiser"] is not None:
+            optimiser.load_state_dict(state["optimiser"])
         step, before = state["step"], state["spent"]
     else:
         network.accustom(torch.cat([played.draw(BATCH, CLIP_FRAMES)[0] for _ in range(8)]))

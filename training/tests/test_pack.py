@@ -7,12 +7,13 @@ import pytest
 
 from segue_training import card, manifest, runtime
 from segue_training.evaluate import resample
-from segue_training.export_tokenizers import export_random, export_trained
+from segue_training.export_tokenizers import CONFIGURATIONS, export_random, export_trained
 from segue_training.from_pack import from_pack, read_weights
 from segue_training.guide import guide
 from segue_training.pack import kept, random_stages, trained_stages, write_pack
 from segue_training.presets import PRESETS
 from segue_training.runtime import Pack
+from segue_training.train_notes import load_notes
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,7 @@ def test_a_pack_becomes_checkpoints_that_make_the_same_pack(tiny, tmp_path):
     """Where the work folder is gone a training goes on from what shipped."""
     names = from_pack(tiny, tmp_path / "work", PRESETS["tiny"], size="tiny")
     assert len(names) == 5
+    assert load_notes(tmp_path / "work" / "checkpoints" / "notes.pt", CONFIGURATIONS["tiny"][1])[1] == {}
     stages, progress = trained_stages(PRESETS["tiny"], tmp_path / "work")
     tokenizers = export_trained(tmp_path / "work", half=False)
     text = card.model_card(PRESETS["tiny"], "0.1.0", None, progress, tokenizers.notes, random=False)

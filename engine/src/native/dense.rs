@@ -68,6 +68,14 @@ fn tiled<T: Copy + Default>(values: &[T], outputs: usize) -> Vec<[T; WIDE]> {
     tiles
 }
 
+/// Of these as many as there is room for.
+#[inline(always)]
+fn put(to: &mut [f32], sums: &[f32; WIDE], added: bool) {
+    for (to, sum) in to.iter_mut().zip(sums) {
+        *to = if added { *to + sum } else { *sum };
+    }
+}
+
 impl Dense {
     /// From the constants `name.weight` [inputs, outputs], in whichever form they are stored, and `name.bias` if `with_bias`.
     pub(super) fn read(from: &Source<'_>, name: &str, with_bias: bool) -> Result<Self, Complaint> {
@@ -108,20 +116,14 @@ impl Dense {
         for tile in 0..self.outputs.div_ceil(WIDE) {
             let mut row = 0;
             while row < rows {
-                row += match rows - row {
-                    8.. => {
-                        self.tile::<I, 8>(x, y, tile, row, added);
-                        8
-                    }
-                    4.. => {
-                        self.tile::<I, 4>(x, y, tile, row, added);
-                        4
-                    }
-                    _ => {
-                        self.tile::<I, 1>(x, y, tile, row, added);
-                        1
-                    }
-                };
+                let some = 1 << (rows - row).min(8).ilog2();
+                match some {
+                    8 => self.tile::<I, 8>(x, y, tile, row, added),
+                    4 => self.tile::<I, 4>(x, y, tile, row, added),
+                    2 => self.tile::<I, 2>(x, y, tile, row, added),
+                    _ => self.tile::<I, 1>(x, y, tile, row, added),
+                }
+                row += some;
             }
         }
     }
@@ -153,9 +155,10 @@ impl Dense {
                     sums[r][i] += bias[i];
                 }
             }
-            let to = y[(row + r) * self.outputs..(row + r + 1) * self.outputs][tile * WIDE..].iter_mut();
-            for (to, sum) in to.zip(sums[r]) {
-                *to = if added { *to + sum } else { sum };
+            let to = &mut y[(row + r) * self.outputs..(row + r + 1) * self.outputs][tile * WIDE..];
+            match to.first_chunk_mut::<WIDE>() {
+                Some(to) => put(to, &sums[r], added),
+                None => put(to, &sums[r], added),
             }
         }
     }

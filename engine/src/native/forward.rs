@@ -1,16 +1,17 @@
 //! The transformer over time, with its caches, and the one over the codebooks of a frame.
 
 use super::WIDE;
-use super::maths::{dot, exponentials, from_half, gelu, norm};
+use super::maths::{dot, exponentials, from_half, gelu, norm, to_half};
 use super::matrix::{Isa, Quantised, multiply};
 use super::weights::{Block, Weights};
 
 /// Keys and values of one layer: [row, head, positions / 16, size, 16] and [row, head, positions, size], so that the positions
-/// of 16 keys and the numbers of a value lie side by side. A row is a lane with its condition, or without.
+/// of 16 keys and the numbers of a value lie side by side. A row is a lane with its condition, or without. Of half precision:
+/// those of eight lanes are more than the processor's own memory holds.
 #[derive(Debug)]
 pub(super) struct Cache {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Vec<u16>,
+    values: Vec<u16>,
 }
 
 impl Cache {
@@ -21,7 +22,7 @@ impl Cache {
             let mut spare = weights.spare.lock();
             spare.iter().position(|cache| cache.keys.len() == size).map(|place| spare.swap_remove(place))
         };
-        found.unwrap_or_else(|| Self { keys: vec![0.0; size], values: vec![0.0; size] })
+        found.unwrap_or_else(|| Self { keys: vec![0; size], values: vec![0; size] })
     }
 
     /// The rows of another into those of every lane, as far as it is filled.
@@ -43,9 +44,11 @@ impl Cache {
         let (head, size) = (place * weights.context * weights.head_dim, weights.head_dim);
         let tile = head + position / WIDE * WIDE * size + position % WIDE;
         for (to, from) in self.keys[tile..].iter_mut().step_by(WIDE).zip(key) {
-            *to = *from;
+            *to = to_half(*from);
         }
-        self.values[head + position * size..][..size].copy_from_slice(value);
+        for (to, from) in self.values[head + position * size..][..size].iter_mut().zip(value) {
+            *to = to_half(*from);
+        }
     }
 }
 
@@ -115,7 +118,7 @@ impl Weights {
         let positions = count / rows;
         for (block, cache) in self.temporal.iter().zip(caches) {
             norm::<I>(&s.x, &block.attention_norm, self.recipe.epsilon, sized(&mut s.normed, count * width));
-            s.quantised.take(&s.normed, width);
+            s.quantised.take::<I>(&s.normed, width);
             multiply::<I>(&block.qkv, &s.quantised, sized(&mut s.qkv, count * block.qkv.outputs));
             sized(&mut s.mixed, count * block.out.inputs);
             for row in 0..rows {
@@ -140,14 +143,14 @@ impl Weights {
     fn behind<I: Isa>(&self, block: &Block, s: &mut Scratch) {
         let width = block.out.outputs;
         let size = s.x.len();
-        s.quantised.take(&s.mixed, block.out.inputs);
+        s.quantised.take::<I>(&s.mixed, block.out.inputs);
         multiply::<I>(&block.out, &s.quantised, sized(&mut s.added, size));
         add(&mut s.x, &s.added);
         norm::<I>(&s.x, &block.mlp_norm, self.recipe.epsilon, sized(&mut s.normed, size));
-        s.quantised.take(&s.normed, width);
+        s.quantised.take::<I>(&s.normed, width);
         multiply::<I>(&block.up, &s.quantised, sized(&mut s.inner, size / width * block.up.outputs));
         gelu::<I>(&mut s.inner);
-        s.quantised.take(&s.inner, block.down.inputs);
+        s.quantised.take::<I>(&s.inner, block.down.inputs);
         multiply::<I>(&block.down, &s.quantised, sized(&mut s.added, size));
         add(&mut s.x, &s.added);
     }
@@ -197,7 +200,7 @@ impl Weights {
     #[inline(always)]
     pub(super) fn begin_frame<I: Isa>(&self, s: &mut Scratch, last: &[f32], begin: &mut Vec<f32>) {
         let rows = last.len() / self.depth_in.inputs;
-        s.quantised.take(last, self.depth_in.inputs);
+        s.quantised.take::<I>(last, self.depth_in.inputs);
         multiply::<I>(&self.depth_in, &s.quantised, sized(begin, rows * self.depth_in.outputs));
         s.levels.resize_with(self.depth.len(), Vec::new);
         s.levels.iter_mut().for_each(Vec::clear);
@@ -228,7 +231,7 @@ impl Weights {
         let size = width / self.recipe.depth_heads;
         for (layer, block) in self.depth.iter().enumerate() {
             norm::<I>(&s.x, &block.attention_norm, self.recipe.epsilon, sized(&mut s.normed, rows * width));
-            s.quantised.take(&s.normed, width);
+            s.quantised.take::<I>(&s.normed, width);
             multiply::<I>(&block.qkv, &s.quantised, sized(&mut s.qkv, rows * 3 * width));
             // Questions are scaled in the weights.
             s.levels[layer].extend_from_slice(&s.qkv);
@@ -257,7 +260,7 @@ impl Weights {
             self.behind::<I>(block, s);
         }
         norm::<I>(&s.x, &self.depth_norm, self.recipe.epsilon, sized(&mut s.normed, rows * width));
-        s.quantised.take(&s.normed, width);
+        s.quantised.take::<I>(&s.normed, width);
         multiply::<I>(&self.heads[level], &s.quantised, sized(logits, rows * self.cardinality));
     }
 }
@@ -266,8 +269,8 @@ impl Weights {
 #[inline(always)]
 fn mix<I: Isa, const H: usize>(
     q: &[f32],
-    keys: &[f32],
-    values: &[f32],
+    keys: &[u16],
+    values: &[u16],
     size: usize,
     total: usize,
     scores: &mut Vec<f32>,
@@ -278,8 +281,9 @@ fn mix<I: Isa, const H: usize>(
     for (tile, keys) in keys.chunks_exact(size * WIDE).take(stride / WIDE).enumerate() {
         let mut sums = [[0.0_f32; WIDE]; H];
         for (d, keys) in keys.as_chunks::<WIDE>().0.iter().enumerate() {
+            let keys = I::wide(keys);
             for h in 0..H {
-                add_times::<I>(&mut sums[h], keys, q[h * size + d]);
+                add_times::<I>(&mut sums[h], &keys, q[h * size + d]);
             }
         }
         for (h, sums) in sums.iter().enumerate() {
@@ -297,17 +301,17 @@ fn mix<I: Isa, const H: usize>(
         let mut position = 0;
         while position + 1 < total {
             let at = position * size + part * WIDE;
-            let (one, two) = (sixteen(values, at), sixteen(values, at + size));
+            let (one, two) = (I::wide(sixteen(values, at)), I::wide(sixteen(values, at + size)));
             for h in 0..H {
-                add_times::<I>(&mut sums[h], one, scores[h * stride + position]);
-                add_times::<I>(&mut others[h], two, scores[h * stride + position + 1]);
+                add_times::<I>(&mut sums[h], &one, scores[h * stride + position]);
+                add_times::<I>(&mut others[h], &two, scores[h * stride + position + 1]);
             }
             position += 2;
         }
         if position < total {
-            let value = sixteen(values, position * size + part * WIDE);
+            let value = I::wide(sixteen(values, position * size + part * WIDE));
             for h in 0..H {
-                add_times::<I>(&mut sums[h], value, scores[h * stride + position]);
+                add_times::<I>(&mut sums[h], &value, scores[h * stride + position]);
             }
         }
         for h in 0..H {
@@ -321,8 +325,8 @@ fn mix<I: Isa, const H: usize>(
 
 /// The 16 values from `at` on.
 #[inline(always)]
-fn sixteen(values: &[f32], at: usize) -> &[f32; WIDE] {
-    const NONE: &[f32; WIDE] = &[0.0; WIDE];
+fn sixteen(values: &[u16], at: usize) -> &[u16; WIDE] {
+    const NONE: &[u16; WIDE] = &[0; WIDE];
     values[at..].first_chunk().unwrap_or(NONE)
 }
 

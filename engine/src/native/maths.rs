@@ -18,6 +18,26 @@ pub(super) fn exp<I: Isa>(x: f32) -> f32 {
     sum * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
+/// Sine and cosine of −π … π, right within 2 · 10⁻⁷.
+#[inline(always)]
+pub(super) fn sin_cos<I: Isa>(x: f32) -> (f32, f32) {
+    let shifted = I::fma(x, std::f32::consts::FRAC_2_PI, ROUNDING);
+    let (quarter, whole) = (shifted.to_bits(), shifted - ROUNDING);
+    // π / 2 in two parts, so that the difference loses nothing; then Taylor's series, |rest| ≤ π / 4.
+    let rest = I::fma(whole, 4.371_139e-8, I::fma(whole, -1.570_796_4, x));
+    let square = rest * rest;
+    let (mut odd, mut even) = (2.755_731_9e-6, -2.755_731_9e-7);
+    for (of_odd, of_even) in
+        [(-1.984_127e-4, 2.480_158_7e-5), (8.333_334e-3, -1.388_888_9e-3), (-1.666_666_7e-1, 4.166_666_8e-2)]
+    {
+        (odd, even) = (I::fma(odd, square, of_odd), I::fma(even, square, of_even));
+    }
+    let (odd, even) = (I::fma(odd * square, rest, rest), I::fma(I::fma(even, square, -0.5), square, 1.0));
+    let (sine, cosine) = if quarter & 1 == 0 { (odd, even) } else { (even, odd) };
+    let negative = |sign: u32, x: f32| f32::from_bits(x.to_bits() ^ (sign & 2) << 30);
+    (negative(quarter, sine), negative(quarter.wrapping_add(1), cosine))
+}
+
 /// x · Φ(x); Φ by Abramowitz and Stegun 7.1.26, right within 1.5 · 10⁻⁷.
 #[inline(always)]
 fn gelu_of<I: Isa>(x: f32) -> f32 {
@@ -187,6 +207,23 @@ pub(super) fn from_half(half: u16) -> f32 {
     f32::from_bits(size.to_bits() | u32::from(half & 0x8000) << 16)
 }
 
+/// Of half precision, to the nearest, ties to even; what is too large becomes infinite, what is no number stays none.
+#[inline(always)]
+pub(super) fn to_half(x: f32) -> u16 {
+    let (sign, size) = ((x.to_bits() >> 16 & 0x8000) as u16, f32::from_bits(x.to_bits() & 0x7fff_ffff));
+    let bits = if size < f32::from_bits((127 - 14) << 23) {
+        // Below the smallest normal one halves are 2⁻²⁴ apart, as floats of this size are.
+        (size + 0.5).to_bits() - 0.5_f32.to_bits()
+    } else if size < 65520.0 {
+        // Rounded where the last bit of a half is, then the exponent begins elsewhere.
+        let bits = size.to_bits();
+        (bits + 0xfff + (bits >> 13 & 1) - (112 << 23)) >> 13
+    } else {
+        0x7c00 | u32::from(size.is_nan()) << 9
+    };
+    sign | bits as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::matrix::Portable;
@@ -209,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn sine_and_cosine_are_right() {
+        for i in -3142..=3142 {
+            let x = i as f32 * 0.001;
+            let (sine, cosine) = sin_cos::<Portable>(x);
+            assert!((f64::from(sine) - f64::from(x).sin()).abs() < 2e-7, "sin {x}: {sine}");
+            assert!((f64::from(cosine) - f64::from(x).cos()).abs() < 2e-7, "cos {x}: {cosine}");
+        }
+    }
+
+    #[test]
     fn sums_maxima_and_halves_are_right() {
         let x: Vec<f32> = (0..37).map(|i| (i as f32 * 0.7).sin() * 3.0).collect();
         let exact = x.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
@@ -219,6 +266,16 @@ mod tests {
         assert!((rms - 2.0).abs() < 1e-4);
         for (half, single) in [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0x7bff, 65504.0), (0, 0.0)] {
             assert_eq!(from_half(half), single);
+            assert_eq!(to_half(single), half);
         }
+        // Ties to even, what is too large, what is so small that it is lost, and what is no number.
+        for (single, half) in
+            [(1.0 + 1.0 / 2048.0, 0x3c00), (1.0 + 3.0 / 2048.0, 0x3c02), (-65519.0, 0xfbff), (65520.0, 0x7c00)]
+        {
+            assert_eq!(to_half(single), half);
+        }
+        assert_eq!((to_half(2.9e-8), to_half(-3.1e-8), to_half(1e-40)), (0, 0x8001, 0));
+        assert_eq!(to_half(6.0e-5), 0x03ef);
+        assert!(to_half(f32::NAN) & 0x7fff > 0x7c00 && to_half(f32::NEG_INFINITY) == 0xfc00);
     }
 }

@@ -85,7 +85,7 @@ pub(super) struct Quantised {
 impl Quantised {
     /// Takes in rows of `inputs` values, a multiple of [`BLOCK`].
     #[inline(always)]
-    pub(super) fn take(&mut self, x: &[f32], inputs: usize) {
+    pub(super) fn take<I: Isa>(&mut self, x: &[f32], inputs: usize) {
         self.rows = x.len() / inputs;
         self.blocks = inputs / BLOCK;
         self.quads.resize(x.len() / 4, [0; 4]);
@@ -95,29 +95,16 @@ impl Quantised {
         for (((x, quads), scale), excess) in
             x.as_chunks::<BLOCK>().0.iter().zip(quads).zip(&mut self.scales).zip(&mut self.excess)
         {
-            let mut size = [0.0_f32; BLOCK];
-            for (size, value) in size.iter_mut().zip(x) {
-                *size = value.abs();
-            }
-            let largest = maths::largest(&size);
-            // What is no number must not be lost on the way: who samples looks for it.
-            *scale = if maths::sum(&size).is_finite() { largest / 127.0 } else { f32::NAN };
-            let by = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            let mut bytes = [0_i32; BLOCK];
-            for (byte, value) in bytes.iter_mut().zip(x) {
-                // To the nearest, ties to even: the bits that are left when this has been added are the number itself.
-                *byte = (value * by + ROUNDING).to_bits().wrapping_sub(ROUNDING.to_bits()) as i32;
-            }
-            let mut sum = 0_i32;
-            for byte in bytes {
-                sum = sum.wrapping_add(byte);
-            }
-            *excess = sum.wrapping_mul(-128);
-            for (quad, bytes) in quads.iter_mut().zip(bytes.as_chunks::<4>().0) {
-                *quad = [bytes[0] as i8, bytes[1] as i8, bytes[2] as i8, bytes[3] as i8];
-            }
+            (*scale, *excess) = I::quantise(x, quads);
         }
     }
+}
+
+/// The scale of a block whose largest value this is, and what its values are multiplied by. What is no number must not be lost on
+/// the way: who samples looks for it.
+#[inline(always)]
+pub(super) fn scale(largest: f32, finite: bool) -> (f32, f32) {
+    (if finite { largest / 127.0 } else { f32::NAN }, if largest > 0.0 { 127.0 / largest } else { 0.0 })
 }
 
 /// 1.5 · 2²³: what is added to it is rounded to a whole number.
@@ -128,8 +115,8 @@ pub(super) trait Isa {
     /// Whether a·b + c is one instruction.
     const FUSED: bool;
 
-    /// Rows `row..row + R` of `x` by tiles `tile..tile + T`, into `y` [rows, outputs].
-    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]);
+    /// Rows `row..row + R` of `x` by a tile, into `y` [rows, outputs].
+    fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]);
 
     /// See [`dense::bytes`].
     #[inline(always)]
@@ -144,6 +131,35 @@ pub(super) trait Isa {
         dense::bytes::<Self, R>(rows, bytes, scales, sums);
     }
 
+    /// The bytes of a block, its scale, and its [`Quantised::excess`].
+    #[inline(always)]
+    fn quantise(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32) {
+        let mut size = [0.0_f32; BLOCK];
+        for (size, value) in size.iter_mut().zip(x) {
+            *size = value.abs();
+        }
+        let (scale, by) = scale(maths::largest(&size), maths::sum(&size).is_finite());
+        let mut sum = 0_i32;
+        for (quad, values) in quads.iter_mut().zip(x.as_chunks::<4>().0) {
+            for (byte, value) in quad.iter_mut().zip(values) {
+                // To the nearest, ties to even: the bits that are left when this has been added are the number itself.
+                let whole = (value * by + ROUNDING).to_bits().wrapping_sub(ROUNDING.to_bits()) as i32;
+                (*byte, sum) = (whole as i8, sum.wrapping_add(whole));
+            }
+        }
+        (scale, sum.wrapping_mul(-128))
+    }
+
+    /// Numbers of half precision.
+    #[inline(always)]
+    fn wide(halves: &[u16; WIDE]) -> [f32; WIDE] {
+        let mut wide = [0.0; WIDE];
+        for i in 0..WIDE {
+            wide[i] = maths::from_half(halves[i]);
+        }
+        wide
+    }
+
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
         if Self::FUSED { a.mul_add(b, c) } else { a * b + c }
@@ -154,37 +170,19 @@ pub(super) trait Isa {
 #[inline(always)]
 pub(super) fn multiply<I: Isa>(m: &Matrix, x: &Quantised, y: &mut [f32]) {
     debug_assert_eq!((x.blocks * BLOCK, x.rows * m.outputs), (m.inputs, y.len()));
-    let tiles = m.outputs / TILE;
-    let few = x.rows <= 2;
-    let mut tile = 0;
-    while tile < tiles {
-        // As many sums at once as hide how long each takes, and no more than there are registers.
-        let wide = match tiles - tile {
-            4.. if few => 4,
-            2.. => 2,
-            _ => 1,
-        };
+    // One tile after the other, as they lie: where they come from memory several at once took twice as long.
+    for tile in 0..m.outputs / TILE {
         let mut row = 0;
         while row < x.rows {
-            let left = x.rows - row;
-            // Rows and tiles of which one product is made.
-            let rows = match (wide, left) {
-                (1 | 2, 4..) => 4,
-                (2 | 4, 2..) => 2,
-                _ => 1,
-            };
-            match (rows, wide) {
-                (1, 4) => I::product::<1, 4>(m, tile, x, row, y),
-                (2, 4) => I::product::<2, 4>(m, tile, x, row, y),
-                (1, 2) => I::product::<1, 2>(m, tile, x, row, y),
-                (2, 2) => I::product::<2, 2>(m, tile, x, row, y),
-                (4, 2) => I::product::<4, 2>(m, tile, x, row, y),
-                (4, _) => I::product::<4, 1>(m, tile, x, row, y),
-                _ => I::product::<1, 1>(m, tile, x, row, y),
+            let rows = 1 << (x.rows - row).min(8).ilog2();
+            match rows {
+                8 => I::product::<8>(m, tile, x, row, y),
+                4 => I::product::<4>(m, tile, x, row, y),
+                2 => I::product::<2>(m, tile, x, row, y),
+                _ => I::product::<1>(m, tile, x, row, y),
             }
             row += rows;
         }
-        tile += wide;
     }
 }
 
@@ -196,28 +194,26 @@ impl Isa for Portable {
     const FUSED: bool = false;
 
     #[inline(always)]
-    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+    fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
         for row in row..row + R {
-            for tile in tile..tile + T {
-                let mut sums = [0.0_f32; TILE];
-                for (block, lines) in m.tile(tile).iter().enumerate() {
-                    let at = row * x.blocks + block;
-                    let mut dots = [x.excess[at]; TILE];
-                    let quads = &x.quads[at * (BLOCK / 4)..(at + 1) * (BLOCK / 4)];
-                    for (line, quad) in lines.iter().zip(quads) {
-                        for (dot, four) in dots.iter_mut().zip(line.0.as_chunks::<4>().0) {
-                            for (weight, value) in four.iter().zip(quad) {
-                                *dot = dot.wrapping_add(i32::from(*weight) * i32::from(*value));
-                            }
+            let mut sums = [0.0_f32; TILE];
+            for (block, lines) in m.tile(tile).iter().enumerate() {
+                let at = row * x.blocks + block;
+                let mut dots = [x.excess[at]; TILE];
+                let quads = &x.quads[at * (BLOCK / 4)..(at + 1) * (BLOCK / 4)];
+                for (line, quad) in lines.iter().zip(quads) {
+                    for (dot, four) in dots.iter_mut().zip(line.0.as_chunks::<4>().0) {
+                        for (weight, value) in four.iter().zip(quad) {
+                            *dot = dot.wrapping_add(i32::from(*weight) * i32::from(*value));
                         }
                     }
-                    let scales = lines[LINES - 1].0.as_chunks::<4>().0;
-                    for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scales) {
-                        *sum += dot as f32 * (f32::from_ne_bytes(*scale) * x.scales[at]);
-                    }
                 }
-                y[row * m.outputs + tile * TILE..][..TILE].copy_from_slice(&sums);
+                let scales = lines[LINES - 1].0.as_chunks::<4>().0;
+                for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scales) {
+                    *sum += dot as f32 * (f32::from_ne_bytes(*scale) * x.scales[at]);
+                }
             }
+            y[row * m.outputs + tile * TILE..][..TILE].copy_from_slice(&sums);
         }
     }
 }
@@ -240,7 +236,7 @@ mod tests {
 
     fn multiplied<I: Isa>(m: &Matrix, x: &[f32]) -> Vec<f32> {
         let mut quantised = Quantised::default();
-        quantised.take(x, m.inputs);
+        quantised.take::<I>(x, m.inputs);
         let mut y = vec![f32::NAN; x.len() / m.inputs * m.outputs];
         multiply::<I>(m, &quantised, &mut y);
         y
@@ -252,7 +248,7 @@ mod tests {
             let bytes: Vec<u8> = numbers(outputs * inputs, 3).iter().map(|x| (x * 128.0 + 128.0) as u8).collect();
             let scales: Vec<f32> = numbers(outputs * inputs / BLOCK, 5).iter().map(|x| x * 0.01).collect();
             let m = Matrix::new(outputs, inputs, &bytes, &scales).unwrap();
-            for rows in [1, 2, 3, 7] {
+            for rows in [1, 2, 3, 7, 17] {
                 let x = numbers(rows * inputs, 7);
                 let y = multiplied::<Portable>(&m, &x);
                 for (row, y) in y.chunks_exact(outputs).enumerate() {
@@ -263,7 +259,7 @@ mod tests {
                             f64::from(i16::from(bytes[at]) - 128) * f64::from(scales[at / BLOCK])
                         };
                         let exact: f64 = x.iter().enumerate().map(|(i, x)| f64::from(*x) * weight(i)).sum();
-                        assert!((exact - f64::from(*y)).abs() < 0.05, "{exact} {y}");
+                        assert!((exact - f64::from(*y)).abs() < 0.08, "{exact} {y}");
                     }
                     assert_eq!(multiplied::<Portable>(&m, x), y);
                 }

@@ -251,7 +251,7 @@ impl Frames {
             network::<I>(normed, &level.up, &level.down, quantised, inner, added);
             add(added, x);
             norm::<I>(added, &level.out_norm, epsilon, normed);
-            quantised.take(normed, width);
+            quantised.take::<I>(normed, width);
             multiply::<I>(&level.head, quantised, sized(logits, frames * weights.cardinality));
             for (frame, logits) in logits.chunks_exact(weights.cardinality).enumerate() {
                 let count = weights.recipe.candidates;
@@ -277,10 +277,10 @@ fn network<I: Isa>(
     inner: &mut Vec<f32>,
     y: &mut [f32],
 ) {
-    quantised.take(x, up.inputs);
+    quantised.take::<I>(x, up.inputs);
     let inner = sized(inner, x.len() / up.inputs * up.outputs);
     multiply::<I>(up, quantised, inner);
     gelu::<I>(inner);
-    quantised.take(inner, down.inputs);
+    quantised.take::<I>(inner, down.inputs);
     multiply::<I>(down, quantised, y);
 }

@@ -2,7 +2,7 @@
 //! what is done and why is said.
 
 use super::forward::sized;
-use super::maths::exp;
+use super::maths::{exp, sin_cos};
 use super::matrix::Isa;
 use super::{Complaint, Source};
 use std::f32::consts::TAU;
@@ -67,11 +67,13 @@ pub(super) struct State {
 struct Scratch {
     sharp: Vec<f32>,
     across: Vec<f32>,
-    ahead: Vec<f32>,
-    phase: Vec<f32>,
-    top: Vec<usize>,
-    other: Vec<usize>,
+    /// Of each bin: where its phase will be if nothing is struck, and what is to be taken from `across` there.
+    moved: Vec<f32>,
+    from: Vec<f32>,
+    top: Vec<u32>,
     of_band: Vec<[f32; 2]>,
+    /// How far the side's phase lies from the mid's, as its cosine and sine.
+    turn: [Vec<f32>; 2],
 }
 
 impl State {
@@ -88,6 +90,7 @@ impl State {
     }
 }
 
+#[inline(always)]
 fn wrapped<I: Isa>(phase: f32) -> f32 {
     I::fma(-TAU, (phase * (1.0 / TAU) + 0.5).floor(), phase)
 }
@@ -105,87 +108,104 @@ impl Phases {
     ) {
         let (rules, bins) = (&self.rules, self.bins);
         let State { mid: [before, here], side: last_side, coherence: last_coherence, steady, phase, scratch } = s;
-        let Scratch { sharp, across, ahead, phase: next_phase, top, other, of_band } = scratch;
-        for (steady, level) in steady.iter_mut().zip(here.iter()) {
-            let louder = level - *steady;
-            *steady = if louder > rules.risen { *level } else { *steady + rules.steady * louder };
-        }
-        let (sharp, ahead) = (sized(sharp, bins), sized(ahead, bins));
+        let Scratch { sharp, across, moved, from, top, of_band, turn: [along, aside] } = scratch;
+        // All of one length, so that a compiler need not look at each bin whether it is there.
+        let (mid, side) = (&mid[..bins], &side[..bins]);
+        let (before, here, last_side) = (&mut before[..bins], &mut here[..bins], &mut last_side[..bins]);
+        let (steady, phase) = (&mut steady[..bins], &mut phase[..bins]);
+        let (sharp, across) = (sized(sharp, bins), sized(across, bins));
+        let (moved, from) = (sized(moved, bins), sized(from, bins));
+        let (along, aside) = (sized(along, bins), sized(aside, bins));
         for bin in 0..bins {
-            let (below, above) = (steady[bin.saturating_sub(1)], steady[(bin + 1).min(bins - 1)]);
-            ahead[bin] = (above - below) * (rules.per_slope / 2.0) + self.middle[bin];
-            sharp[bin] = steady[bin] + rules.sharper * (steady[bin] + steady[bin] - below - above);
+            let louder = here[bin] - steady[bin];
+            steady[bin] = if louder > rules.risen { here[bin] } else { steady[bin] + rules.steady * louder };
         }
-        // Where phases lie across a sub-frame, from its lowest bin on.
-        let across = sized(across, bins);
-        let mut sum = 0.0;
-        let mut rise = -rules.per_rise / 2.0 * (mid[0].clamp(0.0, rules.highest) - before[0]);
+        // Where phases lie across a sub-frame, from its lowest bin on: how far each bin rises, then the sums.
+        for bin in 0..bins {
+            from[bin] = -rules.per_rise / 2.0 * (mid[bin].clamp(0.0, rules.highest) - before[bin]);
+        }
         across[0] = 0.0;
         for bin in 1..bins {
-            let next = -rules.per_rise / 2.0 * (mid[bin].clamp(0.0, rules.highest) - before[bin]);
-            sum += wrapped::<I>((next + rise) * 0.5);
-            across[bin] = sum;
-            rise = next;
+            across[bin] = wrapped::<I>((from[bin] + from[bin - 1]) * 0.5);
         }
-        tops(sharp, rules.doublings, top, other);
-        next_phase.resize(bins, 0.0);
+        let mut sum = 0.0;
+        for across in across.iter_mut() {
+            sum += *across;
+            *across = sum;
+        }
+        for bin in 1..bins - 1 {
+            self.look(steady, bin, [bin - 1, bin + 1], sharp, moved);
+        }
+        self.look(steady, 0, [0, 1], sharp, moved);
+        self.look(steady, bins - 1, [bins - 2, bins - 1], sharp, moved);
         for bin in 0..bins {
-            let top = top[bin];
-            let struck = here[top] - before[top] > rules.struck;
-            let moved = if struck { across[bin] } else { phase[top] + ahead[top] + (across[bin] - across[top]) };
-            next_phase[bin] = wrapped::<I>(moved);
+            // What is struck begins anew.
+            let goes_on = here[bin] - before[bin] <= rules.struck;
+            moved[bin] = if goes_on { phase[bin] + moved[bin] } else { 0.0 };
+            from[bin] = if goes_on { across[bin] } else { 0.0 };
         }
-        std::mem::swap(phase, next_phase);
+        tops(sharp, 1 << rules.doublings, top);
+        for bin in 0..bins {
+            let top = top[bin] as usize;
+            phase[bin] = moved[top] + (across[bin] - from[top]);
+        }
         of_band.clear();
         of_band.extend(
             last_coherence.iter().zip(&self.ahead).map(|(c, ahead)| [*c, (1.0 - c * c).max(0.0).sqrt() * ahead]),
         );
-        let [to_mid, to_side] = spectra;
-        let (to_mid, to_side) = (to_mid.as_chunks_mut::<2>().0, to_side.as_chunks_mut::<2>().0);
         for bin in 0..bins {
-            let (sine, cosine) = phase[bin].sin_cos();
-            let (sine, cosine) = (sine * self.sign[bin], cosine * self.sign[bin]);
+            [along[bin], aside[bin]] = of_band[self.band[bin]];
+        }
+        let [to_mid, to_side] = spectra;
+        let (to_mid, to_side) =
+            (&mut to_mid.as_chunks_mut::<2>().0[..bins], &mut to_side.as_chunks_mut::<2>().0[..bins]);
+        let sign = &self.sign[..bins];
+        for bin in 0..bins {
+            phase[bin] = wrapped::<I>(phase[bin]);
+            let (sine, cosine) = sin_cos::<I>(phase[bin]);
+            let (sine, cosine) = (sine * sign[bin], cosine * sign[bin]);
             let loud = (exp::<I>(here[bin]) - 1.0) * rules.floor;
             to_mid[bin] = [loud * cosine, loud * sine];
-            let [along, across] = of_band[self.band[bin]];
             let wide = (exp::<I>(last_side[bin]) - 1.0) * rules.floor;
-            to_side[bin] = [wide * (along * cosine - across * sine), wide * (along * sine + across * cosine)];
+            let (along, aside) = (along[bin] * wide, aside[bin] * wide);
+            to_side[bin] = [along * cosine - aside * sine, along * sine + aside * cosine];
         }
-        std::mem::swap(before, here);
-        for (to, from) in here.iter_mut().zip(mid) {
-            *to = from.clamp(0.0, rules.highest);
-        }
-        for (to, from) in last_side.iter_mut().zip(side) {
-            *to = from.clamp(0.0, rules.highest);
+        for bin in 0..bins {
+            (before[bin], here[bin]) = (here[bin], mid[bin].clamp(0.0, rules.highest));
+            last_side[bin] = side[bin].clamp(0.0, rules.highest);
         }
         last_coherence.copy_from_slice(coherence);
     }
+
+    /// Of a bin and its neighbours: its level with its bend, and how far it turns.
+    #[inline(always)]
+    fn look(&self, steady: &[f32], bin: usize, [below, above]: [usize; 2], sharp: &mut [f32], ahead: &mut [f32]) {
+        let (level, below, above) = (steady[bin], steady[below], steady[above]);
+        ahead[bin] = (above - below) * (self.rules.per_slope / 2.0) + self.middle[bin];
+        sharp[bin] = level + self.rules.sharper * (level + level - below - above);
+    }
 }
 
-/// Of each bin the top of the hill that it lies on.
+/// Of each bin the top of the hill that it lies on, if that is at most so many bins away; otherwise the bin so far up.
 #[inline(always)]
-fn tops(levels: &[f32], doublings: usize, top: &mut Vec<usize>, other: &mut Vec<usize>) {
+fn tops(levels: &[f32], furthest: u32, top: &mut Vec<u32>) {
     let bins = levels.len();
-    top.clear();
-    top.extend((0..bins).map(|bin| {
-        let low = levels[0] - 1e3;
-        let level = levels[bin];
-        let below = if bin > 0 { levels[bin - 1] } else { low };
-        let above = if bin + 1 < bins { levels[bin + 1] } else { low };
-        let down = below > level && below >= above;
-        if down {
-            bin - 1
-        } else if above > level {
-            bin + 1
-        } else {
-            bin
+    top.resize(bins, 0);
+    // Whether the next bin up lies below or above: first those that climb down to lower bins, then the others.
+    let down = |bin: usize| {
+        bin > 0 && levels[bin - 1] > levels[bin] && (bin + 1 == bins || levels[bin - 1] >= levels[bin + 1])
+    };
+    let mut steps = 0;
+    for bin in 0..bins {
+        steps = if down(bin) { steps + 1 } else { 0 };
+        top[bin] = bin as u32 - steps.min(furthest);
+    }
+    steps = 0;
+    for bin in (0..bins).rev() {
+        let up = bin + 1 < bins && levels[bin + 1] > levels[bin] && !down(bin);
+        steps = if up { steps + 1 } else { 0 };
+        if up {
+            top[bin] = bin as u32 + steps.min(furthest);
         }
-    }));
-    other.resize(bins, 0);
-    for _ in 0..doublings {
-        for (to, from) in other.iter_mut().zip(top.iter()) {
-            *to = top[*from];
-        }
-        std::mem::swap(top, other);
     }
 }

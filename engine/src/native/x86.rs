@@ -1,7 +1,7 @@
 //! Products by AVX-512 VNNI and by AVX2. Each kind is used only where [`Processor`](super::Processor) has found what it needs.
 #![allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
 
-use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE};
+use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE, scale};
 use super::{WIDE, dense};
 use std::arch::x86_64::*;
 
@@ -13,9 +13,9 @@ impl Isa for Avx512 {
     const FUSED: bool = true;
 
     #[inline(always)]
-    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+    fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
         // SAFETY: this type is used only where the processor has been found to have these features.
-        unsafe { product512::<R, T>(m, tile, x, row, y) }
+        unsafe { product512::<R>(m, tile, x, row, y) }
     }
 
     #[inline(always)]
@@ -28,60 +28,91 @@ impl Isa for Avx512 {
         // SAFETY: as above.
         unsafe { bytes512(rows, bytes, scales, sums) }
     }
+
+    #[inline(always)]
+    fn quantise(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32) {
+        // SAFETY: as above.
+        unsafe { quantise512(x, quads) }
+    }
+
+    #[inline(always)]
+    fn wide(halves: &[u16; WIDE]) -> [f32; WIDE] {
+        // SAFETY: as above.
+        unsafe { wide512(halves) }
+    }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-fn product512<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
-    // Loops, and nothing that takes a closure: what is not inlined would be compiled for any processor.
-    let mut weights: [&[[Line; LINES]]; T] = [&[]; T];
-    for (t, weights) in weights.iter_mut().enumerate() {
-        *weights = m.tile(tile + t);
+fn quantise512(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32) {
+    // SAFETY: twice 16 numbers, wherever they lie.
+    let (first, second) = unsafe { (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(BLOCK / 2))) };
+    let (one, two) = (_mm512_abs_ps(first), _mm512_abs_ps(second));
+    // Their sum is no number, or infinite, if one of them is.
+    let finite = _mm512_reduce_add_ps(_mm512_add_ps(one, two)).is_finite();
+    let (scale, by) = scale(_mm512_reduce_max_ps(_mm512_max_ps(one, two)), finite);
+    let by = _mm512_set1_ps(by);
+    // To the nearest, ties to even, as long as nobody has set the processor otherwise.
+    let (first, second) = (_mm512_cvtps_epi32(_mm512_mul_ps(first, by)), _mm512_cvtps_epi32(_mm512_mul_ps(second, by)));
+    let to = quads.as_flattened_mut();
+    // SAFETY: twice room for 16 bytes, wherever it lies.
+    unsafe {
+        _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(first));
+        _mm_storeu_si128(to.as_mut_ptr().add(BLOCK / 2).cast(), _mm512_cvtepi32_epi8(second));
     }
-    let blocks = weights[0].len();
+    (scale, _mm512_reduce_add_epi32(_mm512_add_epi32(first, second)).wrapping_mul(-128))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn wide512(halves: &[u16; WIDE]) -> [f32; WIDE] {
+    let mut wide = [0.0; WIDE];
+    // SAFETY: 16 halves and room for 16 numbers, wherever they lie.
+    unsafe { _mm512_storeu_ps(wide.as_mut_ptr(), _mm512_cvtph_ps(_mm256_loadu_si256(halves.as_ptr().cast()))) };
+    wide
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn product512<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+    // Loops, and nothing that takes a closure: what is not inlined would be compiled for any processor.
     let rows = Row::several::<R>(x, row);
-    let mut sums = [[_mm512_setzero_ps(); T]; R];
-    for block in 0..blocks {
-        let mut lines = [&weights[0][block]; T];
-        for t in 1..T {
-            lines[t] = &weights[t][block];
+    let mut sums = [_mm512_setzero_ps(); R];
+    for (block, lines) in m.tile(tile).iter().enumerate() {
+        if R >= MANY {
+            for line in lines {
+                // Nothing is read: what lies behind the last tile is as good.
+                _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().wrapping_add(AHEAD * LINES * 64).cast());
+            }
         }
-        let mut quads = [&rows[0].quads[block]; R];
-        for r in 1..R {
-            quads[r] = &rows[r].quads[block];
-        }
-        let mut dots = [[_mm512_setzero_si512(); T]; R];
+        let mut dots = [_mm512_setzero_si512(); R];
         for r in 0..R {
-            dots[r] = [_mm512_set1_epi32(rows[r].excess[block]); T];
+            dots[r] = _mm512_set1_epi32(rows[r].excess[block]);
         }
         for quad in 0..BLOCK / 4 {
-            let mut weights = [_mm512_setzero_si512(); T];
-            for t in 0..T {
-                weights[t] = whole(&lines[t][quad]);
-            }
+            let weights = whole(&lines[quad]);
             for r in 0..R {
-                let values = _mm512_set1_epi32(bits(quads[r][quad]));
-                for t in 0..T {
-                    dots[r][t] = _mm512_dpbusd_epi32(dots[r][t], weights[t], values);
-                }
+                let values = _mm512_set1_epi32(bits(rows[r].quads[block][quad]));
+                dots[r] = _mm512_dpbusd_epi32(dots[r], weights, values);
             }
         }
-        for t in 0..T {
-            let scales = _mm512_castsi512_ps(whole(&lines[t][LINES - 1]));
-            for r in 0..R {
-                let both = _mm512_mul_ps(scales, _mm512_set1_ps(rows[r].scales[block]));
-                sums[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r][t]), both, sums[r][t]);
-            }
+        let scales = _mm512_castsi512_ps(whole(&lines[LINES - 1]));
+        for r in 0..R {
+            let both = _mm512_mul_ps(scales, _mm512_set1_ps(rows[r].scales[block]));
+            sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r]), both, sums[r]);
         }
     }
-    for (r, sums) in sums.iter().enumerate() {
-        for (t, sum) in sums.iter().enumerate() {
-            let to = &mut y[(row + r) * m.outputs + (tile + t) * TILE..][..TILE];
-            // SAFETY: there is room for 16 values, wherever they lie.
-            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), *sum) };
-        }
+    for r in 0..R {
+        let to = &mut y[(row + r) * m.outputs + tile * TILE..][..TILE];
+        // SAFETY: there is room for 16 values, wherever they lie.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), sums[r]) };
     }
 }
+
+/// From so many rows on the processor does not fetch what comes next early enough by itself.
+const MANY: usize = 8;
+/// Blocks ahead.
+const AHEAD: usize = 8;
 
 /// [`dense::bytes`], so that what is added to stays in registers.
 #[inline]
@@ -168,11 +199,9 @@ impl Isa for Avx2 {
     const FUSED: bool = true;
 
     #[inline(always)]
-    fn product<const R: usize, const T: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
-        for t in 0..T {
-            // SAFETY: this type is used only where the processor has been found to have these features.
-            unsafe { product256::<R>(m, tile + t, x, row, y) }
-        }
+    fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
+        // SAFETY: this type is used only where the processor has been found to have these features.
+        unsafe { product256::<R>(m, tile, x, row, y) }
     }
 }
 

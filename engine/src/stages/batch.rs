@@ -3,11 +3,10 @@
 
 use super::autoregressive::Autoregressive;
 use super::cached::takes_lanes;
-use super::{Runner, Running, Stage, Streams};
-use crate::both::both;
+use super::{Runner, Running, Stage, Streams, is_semantic};
 use crate::error::Result;
 use crate::models::Models;
-use crate::pack::manifest::StageKind;
+use crate::pack::manifest::{Stage as Spec, StageKind, StreamId};
 use crate::sampler::Sampling;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -22,48 +21,51 @@ const LANES: usize = 4;
 struct Group {
     lanes: Vec<Streams>,
     stages: Vec<Autoregressive>,
-}
-
-impl Group {
-    fn advance(&mut self, stage: usize, end: usize, sampling: &Sampling) -> Result<()> {
-        self.stages[stage].advance_lanes(&mut self.lanes, end, sampling)
-    }
-}
-
-/// All lanes: two groups at most, each on a thread of its own.
-#[derive(Debug)]
-struct Batch {
-    groups: Vec<Group>,
+    specs: Vec<Spec>,
     /// Frames each stage has.
     frames: Vec<usize>,
 }
 
-impl Batch {
+impl Group {
     fn advance(&mut self, stage: usize, end: usize, sampling: &Sampling) -> Result<()> {
-        if end <= self.frames[stage] {
-            return Ok(());
+        if end > self.frames[stage] {
+            self.stages[stage].advance_lanes(&mut self.lanes, end, sampling)?;
+            self.frames[stage] = end;
         }
-        match self.groups.as_mut_slice() {
-            [one, other] => {
-                let (one, other) = both(|| one.advance(stage, end, sampling), || other.advance(stage, end, sampling));
-                one.and(other)?;
-            }
-            groups => groups.iter_mut().try_for_each(|group| group.advance(stage, end, sampling))?,
-        }
-        self.frames[stage] = end;
         Ok(())
+    }
+
+    /// All stages, so far that the acoustic frames up to `until` are there.
+    fn advance_all(&mut self, until: usize, sampling: &Sampling) -> Result<()> {
+        let on_semantic = |spec: &Spec| spec.condition.as_ref().is_some_and(|c| c.stream == StreamId::Semantic);
+        let looking = self.stages.iter().zip(&self.specs).filter(|(_, spec)| on_semantic(spec));
+        let reach = looking.map(|(stage, _)| stage.reach(until)).max().unwrap_or(0);
+        for stage in 0..self.stages.len() {
+            self.advance(stage, if is_semantic(&self.specs[stage]) { reach } else { until }, sampling)?;
+        }
+        Ok(())
+    }
+}
+
+/// The lanes that go beside some, but not through the same runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Others(Vec<Arc<Mutex<Group>>>);
+
+impl Others {
+    /// Makes of them what the acoustic frames up to `until` need; on a thread of its own, while the others do the same.
+    pub(crate) fn advance(&self, until: usize, sampling: &Sampling) -> Result<()> {
+        self.0.iter().try_for_each(|group| group.lock().advance_all(until, sampling))
     }
 }
 
 /// One stage of one lane.
 #[derive(Debug)]
 struct Lane {
-    batch: Arc<Mutex<Batch>>,
+    group: Arc<Mutex<Group>>,
     stage: usize,
-    group: usize,
     lane: usize,
     next: usize,
-    spec: crate::pack::manifest::Stage,
+    spec: Spec,
 }
 
 impl Stage for Lane {
@@ -77,17 +79,17 @@ impl Stage for Lane {
     }
 
     fn reach(&self, end: usize) -> usize {
-        self.batch.lock().groups[self.group].stages[self.stage].reach(end)
+        self.group.lock().stages[self.stage].reach(end)
     }
 
     fn at_hand(&self) -> usize {
-        self.batch.lock().frames[self.stage]
+        self.group.lock().frames[self.stage]
     }
 
     fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()> {
-        let mut batch = self.batch.lock();
-        batch.advance(self.stage, end, sampling)?;
-        let made = batch.groups[self.group].lanes[self.lane].of(self.spec.writes);
+        let mut group = self.group.lock();
+        group.advance(self.stage, end, sampling)?;
+        let made = group.lanes[self.lane].of(self.spec.writes);
         let books = self.spec.first_codebook..self.spec.first_codebook + self.spec.codebooks;
         for frame in self.next..end {
             let ids: Vec<i64> = made.frame(frame)[books.clone()].iter().map(|id| i64::from(*id)).collect();
@@ -110,8 +112,11 @@ fn leading(models: &Models) -> usize {
     stages.take_while(|(spec, runner)| spec.kind == StageKind::Autoregressive && side_by_side(runner)).count()
 }
 
-/// For each seed the stages that go side by side, each with its place in the pack, the prompt taken in; see [`room`].
-pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result<Vec<Vec<(usize, Running)>>> {
+/// One lane: the stages that go side by side, each with its place in the pack, the prompt taken in, and the lanes of other groups.
+pub(crate) type Beside = (Vec<(usize, Running)>, Others);
+
+/// A lane for each seed; see [`room`].
+pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result<Vec<Beside>> {
     let manifest = models.manifest();
     let count = leading(models);
     let mut prompts = Vec::with_capacity(count);
@@ -122,6 +127,8 @@ pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result
         prompt.prefill(streams, own, true)?;
         prompts.push(prompt);
     }
+    let specs = &manifest.stages[..count];
+    let frames: Vec<usize> = specs.iter().map(|spec| streams.of(spec.writes).frames()).collect();
     let mut groups = Vec::new();
     // Halves of equal size, so that neither thread waits for the other.
     let size = seeds.len().div_ceil(2).max(1);
@@ -133,24 +140,19 @@ pub(crate) fn start(models: &Models, streams: &Streams, seeds: &[u64]) -> Result
             let runner = if number == 0 { first() } else { models.second(place).unwrap_or_else(|_| first()) };
             stages.push(prompt.in_lanes(runner, seeds)?);
         }
-        groups.push(Group { lanes: vec![streams.clone(); seeds.len()], stages });
+        let lanes = vec![streams.clone(); seeds.len()];
+        groups.push(Arc::new(Mutex::new(Group { lanes, stages, specs: specs.to_vec(), frames: frames.clone() })));
     }
-    let frames: Vec<usize> = (0..count).map(|place| streams.of(manifest.stages[place].writes).frames()).collect();
-    let batch = Arc::new(Mutex::new(Batch { groups, frames: frames.clone() }));
     let lane = |number: usize| {
+        let own = number / size;
         let stage = |place: usize| {
-            let (spec, next) = (manifest.stages[place].clone(), frames[place]);
-            let stage = Box::new(Lane {
-                batch: Arc::clone(&batch),
-                stage: place,
-                group: number / size,
-                lane: number % size,
-                next,
-                spec: spec.clone(),
-            });
+            let (spec, next) = (specs[place].clone(), frames[place]);
+            let (group, lane) = (Arc::clone(&groups[own]), number % size);
+            let stage = Box::new(Lane { group, stage: place, lane, next, spec: spec.clone() });
             (place, Running { spec, stage, prompt_frames: next, frames: next, busy: Duration::ZERO })
         };
-        (0..count).map(stage).collect()
+        let others = groups.iter().enumerate().filter(|(group, _)| *group != own);
+        ((0..count).map(stage).collect(), Others(others.map(|(_, group)| Arc::clone(group)).collect()))
     };
     Ok((0..seeds.len()).map(lane).collect())
 }
