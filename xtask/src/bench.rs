@@ -66,7 +66,9 @@ pub struct Figures {
     decode_x: Option<f64>,
     /// Seconds of prompt taken in per second, filling the stages' caches included.
     encode_x: Option<f64>,
-    /// Shares of a block of 64 frames that `process` takes while the worker generates.
+    /// Blocks of 64 frames while the worker generates.
+    callback_blocks: Option<usize>,
+    /// Shares of such a block that `process` takes.
     callback_p50: Option<f64>,
     /// 99 %.
     callback_p99: Option<f64>,

@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> Result<()> {
         lead: args.lead,
         length: LENGTH,
         block: BLOCK,
+        variations: 1,
         seed: args.seed,
         real_time: true,
         leave: None,

@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::host::score::{Cue, Heard, Pace, Score};
 use crate::{listen, project};
-use std::time::Instant;
+use segue_engine::take::Take;
+use std::time::{Duration, Instant};
 
 /// Hz.
 pub const RATE: u32 = 48_000;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub length: f64,
     /// Frames in a block.
     pub block: usize,
+    /// Takes made by the trigger; the first is heard.
+    pub variations: usize,
     /// Seed; 0 for a new one.
     pub seed: u64,
     /// Paced as by a sound card.
@@ -53,7 +56,7 @@ pub struct Performance {
     /// Seconds of continuation per second, from the trigger until the whole take is in the saved state: it takes in the
     /// time to the first sound.
     pub speed: Option<f64>,
-    /// When it was.
+    /// When the last of its takes was.
     pub finished: Option<Instant>,
 }
 
@@ -83,9 +86,10 @@ impl Plan {
         let trigger = self.trigger();
         let input = self.input(trigger);
         let (capture, seed) = (host.param("Capture & Continue")?.id, host.param("Seed")?.id);
-        let length = host.param("Continuation length")?.id;
+        let (length, variations) = (host.param("Continuation length")?.id, host.param("Variations")?.id);
         let seed_value = host.value_of("Seed", &self.seed.to_string())?;
         let length_value = host.value_of("Continuation length", &format!("{} s", self.length))?;
+        let variations_value = host.value_of("Variations", &self.variations.to_string())?;
         let at = |frame: usize, param, value| Cue::param(frame as u64, param, value);
         let score = Score {
             rate: RATE,
@@ -96,12 +100,13 @@ impl Plan {
             cues: vec![
                 at(0, seed, seed_value),
                 at(0, length, length_value),
+                at(0, variations, variations_value),
                 at(trigger, capture, 1.0),
                 at(trigger + RATE as usize / 10, capture, 0.0),
             ],
             frames: trigger as u64 + (self.leave.unwrap_or(self.length + 1.5) * f64::from(RATE)) as u64,
         };
-        let mut arrival = Arrival::new(host, self.length);
+        let mut arrival = Arrival::new(host, self.length, self.variations);
         let heard = host.perform(&score, |host, clock| {
             if clock > trigger as u64 {
                 arrival.look(host);
@@ -124,36 +129,42 @@ impl Plan {
     }
 }
 
-/// Watches for a new take in the saved state, where it grows while it is made, until it is as long as was asked for.
+/// Watches for new takes in the saved state, where they grow while they are made, until all are as long as was asked for.
 #[derive(Debug)]
 struct Arrival {
-    before: usize,
+    /// Whole takes there will be.
+    whole: usize,
     /// Seconds asked for.
     length: f64,
+    /// Between two looks: saving is the main thread's work, but it is work, and many takes are more of it.
+    pause: Duration,
     looked: Instant,
-    /// When, and how long the take is.
+    /// When, and how long the first of them is.
     seen: Option<(Instant, f64)>,
 }
 
 impl Arrival {
-    fn new(host: &mut Host, length: f64) -> Self {
-        Self { before: Self::takes(host).len(), length, looked: Instant::now(), seen: None }
+    fn new(host: &mut Host, length: f64, variations: usize) -> Self {
+        let pause = Duration::from_millis(if variations > 1 { 250 } else { 20 });
+        let mut arrival = Self { whole: 0, length, pause, looked: Instant::now(), seen: None };
+        arrival.whole = arrival.takes(host).len() + variations;
+        arrival
     }
 
-    fn takes(host: &mut Host) -> Vec<segue_engine::take::Take> {
-        host.save().and_then(|state| project::takes(&state)).unwrap_or_default()
+    /// The seconds of those that are whole.
+    fn takes(&self, host: &mut Host) -> Vec<f64> {
+        let takes = host.save().and_then(|state| project::takes(&state)).unwrap_or_default();
+        takes.iter().map(Take::seconds).filter(|seconds| *seconds > self.length - 0.1).collect()
     }
 
     fn look(&mut self, host: &mut Host) {
-        // Saving is the main thread's work, but it is work: not more often than the figure needs.
-        if self.seen.is_some() || self.looked.elapsed() < std::time::Duration::from_millis(20) {
+        if self.seen.is_some() || self.looked.elapsed() < self.pause {
             return;
         }
         self.looked = Instant::now();
-        let takes = Self::takes(host);
-        if takes.len() > self.before {
-            let whole = takes.first().filter(|take| take.seconds() > self.length - 0.1);
-            self.seen = whole.map(|take| (self.looked, take.seconds()));
+        let takes = self.takes(host);
+        if takes.len() >= self.whole {
+            self.seen = takes.first().map(|seconds| (self.looked, *seconds));
         }
     }
 }

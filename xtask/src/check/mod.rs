@@ -112,6 +112,7 @@ fn plan(length: f64, seed: u64) -> Result<Plan> {
         lead: 3.0,
         length,
         block: 256,
+        variations: 1,
         seed,
         real_time: true,
         leave: None,
