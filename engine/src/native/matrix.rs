@@ -3,6 +3,7 @@
 //!
 //! A row's result does not depend on the rows beside it: a lane gives alone what it gives beside others.
 
+use super::forward::add_times;
 use super::{WIDE, dense, maths};
 use std::fmt::Debug;
 
@@ -191,29 +192,44 @@ pub(super) fn multiply<I: Isa>(m: &Matrix, x: &Quantised, y: &mut [f32]) {
 pub(super) struct Portable;
 
 impl Isa for Portable {
-    const FUSED: bool = false;
+    const FUSED: bool = cfg!(target_arch = "aarch64");
 
     #[inline(always)]
     fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
-        for row in row..row + R {
-            let mut sums = [0.0_f32; TILE];
-            for (block, lines) in m.tile(tile).iter().enumerate() {
-                let at = row * x.blocks + block;
-                let mut dots = [x.excess[at]; TILE];
-                let quads = &x.quads[at * (BLOCK / 4)..(at + 1) * (BLOCK / 4)];
-                for (line, quad) in lines.iter().zip(quads) {
-                    for (dot, four) in dots.iter_mut().zip(line.0.as_chunks::<4>().0) {
-                        for (weight, value) in four.iter().zip(quad) {
-                            *dot = dot.wrapping_add(i32::from(*weight) * i32::from(*value));
-                        }
+        let mut sums = [[0.0_f32; TILE]; R];
+        for (block, lines) in m.tile(tile).iter().enumerate() {
+            // Bytes by bytes are whole numbers that a float holds exactly; and floats are what every compiler can do side by side.
+            let mut dots = [[0.0_f32; TILE]; R];
+            for quad in 0..BLOCK / 4 {
+                let mut fours = [0_u32; TILE];
+                for (four, bytes) in fours.iter_mut().zip(lines[quad].0.as_chunks::<4>().0) {
+                    *four = u32::from_le_bytes(*bytes);
+                }
+                for input in 0..4 {
+                    let mut weights = [0.0_f32; TILE];
+                    for i in 0..TILE {
+                        weights[i] = (fours[i] >> (8 * input) & 255) as i32 as f32;
+                    }
+                    for r in 0..R {
+                        let value = x.quads[((row + r) * x.blocks + block) * (BLOCK / 4) + quad][input];
+                        add_times::<Self>(&mut dots[r], &weights, f32::from(value));
                     }
                 }
-                let scales = lines[LINES - 1].0.as_chunks::<4>().0;
-                for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scales) {
-                    *sum += dot as f32 * (f32::from_ne_bytes(*scale) * x.scales[at]);
+            }
+            let mut scales = [0.0_f32; TILE];
+            for (scale, bytes) in scales.iter_mut().zip(lines[LINES - 1].0.as_chunks::<4>().0) {
+                *scale = f32::from_ne_bytes(*bytes);
+            }
+            for r in 0..R {
+                let at = (row + r) * x.blocks + block;
+                let (excess, by) = (x.excess[at] as f32, x.scales[at]);
+                for i in 0..TILE {
+                    sums[r][i] += (dots[r][i] + excess) * (scales[i] * by);
                 }
             }
-            y[row * m.outputs + tile * TILE..][..TILE].copy_from_slice(&sums);
+        }
+        for r in 0..R {
+            y[(row + r) * m.outputs + tile * TILE..][..TILE].copy_from_slice(&sums[r]);
         }
     }
 }

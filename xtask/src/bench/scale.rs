@@ -147,8 +147,17 @@ fn length(growth: &mut Growth, models: &Arc<Models>) -> Result<()> {
 
 fn instances(growth: &mut Growth) -> Result<()> {
     let playing = audio::read(&paths::default_prompt())?.at(RATE)?.stereo();
-    let plan =
-        Plan { playing, prompt: 4.0, lead: 3.0, length: 8.0, block: 512, variations: 1, seed: 1, real_time: false, leave: None };
+    let plan = Plan {
+        playing,
+        prompt: 4.0,
+        lead: 3.0,
+        length: 8.0,
+        block: 512,
+        variations: 1,
+        seed: 1,
+        real_time: false,
+        leave: None,
+    };
     let mut hosts = Vec::new();
     growth.instances_mb.extend(machine::resident_mb().map(|mb| (0.0, mb)));
     for count in 1..=INSTANCES {
