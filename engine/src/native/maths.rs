@@ -26,7 +26,7 @@ pub(super) fn sin_cos<I: Isa>(x: f32) -> (f32, f32) {
     // π / 2 in two parts, so that the difference loses nothing; then Taylor's series, |rest| ≤ π / 4.
     let rest = I::fma(whole, 4.371_139e-8, I::fma(whole, -1.570_796_4, x));
     let square = rest * rest;
-    let (mut odd, mut even) = (2.755_731_9e-6, -2.755_731_9e-7);
+    let (mut odd, mut even) = (2.755_731_9e-6, -2.755_732e-7);
     for (of_odd, of_even) in
         [(-1.984_127e-4, 2.480_158_7e-5), (8.333_334e-3, -1.388_888_9e-3), (-1.666_666_7e-1, 4.166_666_8e-2)]
     {

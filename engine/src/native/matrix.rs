@@ -194,6 +194,7 @@ pub(super) struct Portable;
 impl Isa for Portable {
     const FUSED: bool = cfg!(target_arch = "aarch64");
 
+    #[allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
     #[inline(always)]
     fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
         let mut sums = [[0.0_f32; TILE]; R];

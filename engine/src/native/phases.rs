@@ -196,9 +196,9 @@ fn tops(levels: &[f32], furthest: u32, top: &mut Vec<u32>) {
         bin > 0 && levels[bin - 1] > levels[bin] && (bin + 1 == bins || levels[bin - 1] >= levels[bin + 1])
     };
     let mut steps = 0;
-    for bin in 0..bins {
+    for (bin, top) in top.iter_mut().enumerate() {
         steps = if down(bin) { steps + 1 } else { 0 };
-        top[bin] = bin as u32 - steps.min(furthest);
+        *top = bin as u32 - steps.min(furthest);
     }
     steps = 0;
     for bin in (0..bins).rev() {
