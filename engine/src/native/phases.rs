@@ -209,3 +209,22 @@ fn tops(levels: &[f32], furthest: u32, top: &mut Vec<u32>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::tops;
+
+    #[test]
+    fn hills_are_climbed_from_both_sides_and_no_further_than_is_allowed() {
+        let rising: Vec<f32> = (0..200).map(|bin| bin as f32).collect();
+        let falling: Vec<f32> = rising.iter().rev().copied().collect();
+        let mut top = Vec::new();
+        tops(&rising, 64, &mut top);
+        assert_eq!((top[0], top[135], top[150], top[199]), (64, 199, 199, 199));
+        tops(&falling, 64, &mut top);
+        assert_eq!((top[0], top[50], top[64], top[199]), (0, 0, 0, 135));
+        // Of two neighbours the louder one; of two alike the lower bin; what is level stays where it is.
+        tops(&[3.0, 1.0, 2.0, 2.0, 5.0, 1.0, 5.0], 64, &mut top);
+        assert_eq!(top, [0, 0, 2, 4, 4, 4, 6]);
+    }
+}
