@@ -156,6 +156,7 @@ impl Dense {
                 }
             }
             let to = &mut y[(row + r) * self.outputs..(row + r + 1) * self.outputs][tile * WIDE..];
+            // Where there are 16, a compiler knows it.
             match to.first_chunk_mut::<WIDE>() {
                 Some(to) => put(to, &sums[r], added),
                 None => put(to, &sums[r], added),
