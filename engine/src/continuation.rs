@@ -11,27 +11,25 @@ use crate::error::{Error, Result};
 use crate::models::Models;
 use crate::pack::manifest::{AnalysisSpec, StreamId};
 use crate::prompt::{Ear, OpenPrompt};
-use crate::recall::{Lull, Memory};
+use crate::recall::Memory;
 pub use crate::sampler::Sampling;
-use crate::signals::Signals;
-use crate::stages::batch::Others;
-use crate::stages::{self, Running, Streams, is_semantic, reach};
+use crate::stages::batch::{self, Beside, Choir};
+use crate::stages::{Running, Streams, is_semantic, reach, start_all};
 use crate::take::{Provenance, Take, TakeId, Tokens};
 use crate::take_decoder::check_take;
 use crate::tokenizers::Decoder;
+use crate::voice::Voice;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Acoustic frames of steps: the first one makes a multiple of so many, with what the decoder's windows hold back; then a few
 /// of the second size; then those of all later ones. So the first sound comes soon, and then there is less overhead.
 const FIRST_CHUNK: usize = 2;
 const SECOND_CHUNK: usize = 4;
 const CHUNK: usize = 8;
-/// The same of a continuation that goes beside another, which has made most of what it needs.
+/// Most frames that a step of a continuation gives out which have been made while another was played.
 const CHUNK_BESIDE: usize = 32;
-/// A continuation that has fallen silent goes back to its prompt after a multiple of so many frames: where a step ends
-/// however it is cut, so that a seed gives the same beside others as alone.
-const RECALL: usize = CHUNK_BESIDE;
 
 /// How much one stage has done.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,18 +49,12 @@ pub struct Continuation {
     seed: u64,
     streams: Streams,
     stages: Vec<Running>,
-    /// The lanes that it takes along, if it goes beside others.
-    others: Option<Others>,
-    /// Acoustic frames of a step but the first.
-    chunk: usize,
-    decoder: Decoder,
-    decoding: Duration,
-    /// Acoustic frames handed to the decoder.
+    /// What makes its tokens and its sound, if it goes beside others.
+    choir: Option<Choir>,
+    voice: Arc<Mutex<Voice>>,
+    /// Acoustic frames whose sound has been given out.
     decoded: usize,
-    /// The same when sound was first given out, or the prompt last gone back to: multiples of [`RECALL`] count from there.
-    begun: usize,
     memory: Memory,
-    lull: Lull,
     /// Samples of the prompt (`P`).
     prompt: usize,
     /// Samples given out.
@@ -88,7 +80,7 @@ impl Continuation {
     /// As [`TakeDecoder::new`] and [`Self::prefill`].
     pub fn prefill_take(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
         let (streams, frames) = Self::prompt_of(&models, take)?;
-        Self::begin(&models, streams, Vec::new(), None, frames, take.prompt_samples, take.gain, seed)
+        Self::begin(&models, streams, frames, take.prompt_samples, take.gain, seed)
     }
 
     /// Continues a take's prompt once more for each seed, as [`Self::prefill_take`] would, but side by side: they are to be
@@ -103,17 +95,15 @@ impl Continuation {
             return Ok(vec![Self::prefill_take(Arc::clone(models), take, *seed)?]);
         }
         let (streams, frames) = Self::prompt_of(models, take)?;
-        let lanes = stages::batch::start(models, &streams, seeds)?;
         let prompt = take.prompt_samples;
-        let mut begun: Vec<Self> = Vec::with_capacity(seeds.len());
-        for ((stages, others), seed) in lanes.into_iter().zip(seeds) {
-            // All of them have heard the same.
-            let decoder = begun.first().map(|first| first.decoder.another()).transpose()?;
-            let one = Self::begin(models, streams.clone(), stages, decoder, frames, prompt, take.gain, *seed)?;
-            let chunk = if begun.is_empty() { CHUNK } else { CHUNK_BESIDE };
-            begun.push(Self { chunk, others: Some(others), ..one });
-        }
-        Ok(begun)
+        let voice = || Ok(Voice::new(warmed_up(models, &streams, frames)?, frames, prompt, models.manifest()));
+        let lanes = batch::start(models, &streams, seeds, voice)?;
+        let one = |((stages, voice, choir), seed): (Beside, &u64)| {
+            let models = Arc::clone(models);
+            let one = Self::of_parts(models, streams.clone(), stages, voice, frames, prompt, take.gain, *seed);
+            Self { choir: Some(choir), ..one }
+        };
+        Ok(lanes.into_iter().zip(seeds).map(one).collect())
     }
 
     /// A take's prompt, as far as its tokens do not know of its continuation, and its acoustic frames.
@@ -168,46 +158,31 @@ impl Continuation {
         if heard == 0 {
             return Err(Error::Request(format!("take {:?} is too short to go on from", take.name)));
         }
-        Self::begin(&models, streams, Vec::new(), None, heard, prompt, take.gain, seed)
+        Self::begin(&models, streams, heard, prompt, take.gain, seed)
     }
 
-    /// Fills the caches of the stages that are not there yet with the prompt's tokens, and hands the decoder the first
-    /// `decoded` acoustic frames.
-    #[allow(clippy::too_many_arguments, reason = "the one place where a take's parts meet")]
+    /// Fills the stages' caches with the prompt's tokens, and hands the decoder the first `decoded` acoustic frames.
     fn begin(
         models: &Arc<Models>,
         streams: Streams,
-        mut stages: Vec<(usize, Running)>,
-        decoder: Option<Decoder>,
         decoded: usize,
         prompt: usize,
         gain: [f32; 2],
         seed: u64,
     ) -> Result<Self> {
-        let there: Vec<usize> = stages.iter().map(|(place, _)| *place).collect();
-        let warm_up = || -> Result<_> {
-            if let Some(decoder) = decoder {
-                return Ok(decoder);
-            }
-            let mut ear = Ear::new(models, decoded, 0)?;
-            ear.hear(&streams.acoustic, decoded)?;
-            Ok(ear.decoder)
-        };
-        let (decoder, started) = both(warm_up, || start_stages(models, &streams, &there, seed));
-        let decoder = decoder?;
-        stages.extend(started?);
-        stages.sort_by_key(|(place, _)| *place);
-        let stages = stages.into_iter().map(|(_, running)| running).collect();
-        Ok(Self::of_parts(Arc::clone(models), streams, stages, decoder, decoded, prompt, gain, seed))
+        let (decoder, stages) = both(|| warmed_up(models, &streams, decoded), || start_all(models, &streams, .., seed));
+        let voice = Voice::new(decoder?, decoded, prompt, models.manifest());
+        let voice = Arc::new(Mutex::new(voice));
+        Ok(Self::of_parts(Arc::clone(models), streams, stages?, voice, decoded, prompt, gain, seed))
     }
 
-    /// From stages that have taken the prompt's tokens in and a decoder that has decoded `decoded` frames of them.
+    /// From stages that have taken the prompt's tokens in and a voice that has decoded `decoded` frames of them.
     #[allow(clippy::too_many_arguments, reason = "the one place where everything meets")]
     pub(crate) fn of_parts(
         models: Arc<Models>,
         streams: Streams,
         stages: Vec<Running>,
-        decoder: Decoder,
+        voice: Arc<Mutex<Voice>>,
         decoded: usize,
         prompt: usize,
         gain: [f32; 2],
@@ -216,14 +191,10 @@ impl Continuation {
         Self {
             seed,
             stages,
-            others: None,
-            chunk: CHUNK,
-            decoder,
-            decoding: Duration::ZERO,
+            choir: None,
+            voice,
             decoded,
-            begun: decoded,
             memory: Memory::new(streams.clone()),
-            lull: Lull::new(models.manifest()),
             prompt,
             made: 0,
             gain,
@@ -243,66 +214,47 @@ impl Continuation {
     pub fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]> {
         sampling.check()?;
         self.started_with.get_or_insert(*sampling);
-        let first = self.made == 0;
-        let until = self.decoded + self.next_chunk();
-        let at_hand = self.at_hand(until);
-        if self.others.is_none() || at_hand > until {
-            self.foresee(at_hand, sampling)?;
+        let until = self.next();
+        match &self.choir {
+            Some(choir) => {
+                if until > self.voice.lock().decoded() {
+                    choir.advance(until, sampling)?;
+                }
+                let now = reach(&self.stages, until);
+                for running in &mut self.stages {
+                    let end = if is_semantic(&running.spec) { now } else { until };
+                    running.advance(&mut self.streams, end, sampling)?;
+                }
+            }
+            None => self.make(until, sampling)?,
         }
-        let start = self.decoder.position();
-        let (now, next) = (reach(&self.stages, until), reach(&self.stages, until + self.chunk));
-        let Self { stages, others, streams, decoder, decoding, decoded, .. } = self;
-        let (mut ahead, mut along): (Vec<_>, Vec<_>) = stages.iter_mut().partition(|r| is_semantic(&r.spec));
-        let mut think = |streams: &mut Streams, end| {
-            ahead.iter_mut().try_for_each(|running| running.advance(streams, end, sampling))
-        };
-        let mut make = |streams: &mut Streams, end| {
-            along.iter_mut().try_for_each(|running| running.advance(streams, end, sampling))
-        };
-        let codes = *decoded * streams.acoustic.codebooks..until * streams.acoustic.codebooks;
-        let mut audio = Signals::default();
-        let mut play = |codes: &[u16]| -> Result<()> {
-            let clock = Instant::now();
-            decoder.push(codes, &mut audio)?;
-            *decoding += clock.elapsed();
-            Ok(())
-        };
-        let (meanwhile, played) = if at_hand > until {
-            // Little is left to be made of what comes next: that is done while this is decoded.
-            make(streams, until)?;
-            let codes = streams.acoustic.ids[codes].to_vec();
-            both(|| make(streams, at_hand), || play(&codes))
-        } else if let Some(others) = others {
-            // Those that go beside it, and not through the same runs, do what it does.
-            let own = || {
-                think(streams, now)?;
-                make(streams, until)?;
-                play(&streams.acoustic.ids[codes])
-            };
-            both(|| others.advance(until, sampling), own)
-        } else {
-            // What is to be played after this is thought of meanwhile.
-            let acoustic = Tokens::new(streams.acoustic.codebooks);
-            let mut apart = Streams { semantic: streams.semantic.clone(), acoustic };
-            let own = || make(streams, until).and_then(|()| play(&streams.acoustic.ids[codes]));
-            let done = both(|| think(&mut apart, next), own);
-            // Also if something fails: the stages know how far they are.
-            streams.semantic = apart.semantic;
-            done
-        };
-        played.and(meanwhile)?;
+        let audio = self.voice.lock().give(until, self.gain);
         self.decoded = until;
-        // What lies before the prompt's end has been heard already.
-        let skip = (self.prompt as isize - start).clamp(0, audio.len() as isize) as usize;
-        self.made += audio.len() - skip;
-        self.lull.hear(&audio, skip..audio.len());
-        if first {
-            self.begun = until;
-        }
-        if self.lull.is_long() && (until - self.begun).is_multiple_of(RECALL) {
+        self.made += audio[0].len();
+        if self.voice.lock().is_lost(until) {
             self.recall()?;
         }
-        Ok(audio.left_right(skip..audio.len(), self.gain))
+        Ok(audio)
+    }
+
+    /// Makes the acoustic frames up to `until` and their sound, by itself.
+    fn make(&mut self, until: usize, sampling: &Sampling) -> Result<()> {
+        let next = reach(&self.stages, until + CHUNK);
+        self.foresee(until, sampling)?;
+        let Self { stages, streams, voice, .. } = self;
+        let (mut ahead, mut along): (Vec<_>, Vec<_>) = stages.iter_mut().partition(|r| is_semantic(&r.spec));
+        // What is to be played after this is thought of meanwhile.
+        let acoustic = Tokens::new(streams.acoustic.codebooks);
+        let mut apart = Streams { semantic: streams.semantic.clone(), acoustic };
+        let think = || ahead.iter_mut().try_for_each(|running| running.advance(&mut apart, next, sampling));
+        let own = || {
+            along.iter_mut().try_for_each(|running| running.advance(streams, until, sampling))?;
+            voice.lock().play(&streams.acoustic, until)
+        };
+        let (thought, played) = both(think, own);
+        // Also if something fails: the stages know how far they are.
+        streams.semantic = apart.semantic;
+        played.and(thought)
     }
 
     /// Takes over what the semantic stage has made already.
@@ -311,16 +263,21 @@ impl Continuation {
         self
     }
 
-    /// Acoustic frames of the next step.
-    fn next_chunk(&self) -> usize {
-        if self.made == 0 {
-            let held_back = (self.prompt as isize - self.decoder.position()).max(0) as usize;
-            (held_back.div_ceil(self.models.manifest().codec.hop) + 1).next_multiple_of(FIRST_CHUNK)
-        } else if self.chunk == CHUNK && self.decoded - self.begun < CHUNK {
+    /// The acoustic frame up to which the next step gives out sound.
+    fn next(&self) -> usize {
+        let voice = self.voice.lock();
+        if voice.decoded() > self.decoded {
+            return voice.decoded().min(self.decoded + CHUNK_BESIDE);
+        }
+        let chunk = if self.made == 0 {
+            let held_back = voice.held_back().div_ceil(self.models.manifest().codec.hop);
+            (held_back + 1).next_multiple_of(FIRST_CHUNK)
+        } else if self.decoded - voice.begun() < CHUNK {
             SECOND_CHUNK
         } else {
-            self.chunk
-        }
+            CHUNK
+        };
+        self.decoded + chunk
     }
 
     /// Plays on from the prompt again, with other noise: what has been made stays, and the decoder goes on, so that nothing
@@ -328,36 +285,25 @@ impl Continuation {
     fn recall(&mut self) -> Result<()> {
         let models = Arc::clone(&self.models);
         if !self.memory.go_back(&mut self.streams, self.decoded, models.manifest()) {
+            self.voice.lock().go_on();
             return Ok(());
         }
         let seed = self.seed ^ self.memory.times().wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let fresh = start_stages(&models, self.memory.prompt(), &[], seed)?;
-        for (old, (_, new)) in self.stages.iter_mut().zip(fresh) {
+        let fresh = start_all(&models, self.memory.prompt(), .., seed)?;
+        for (old, new) in self.stages.iter_mut().zip(fresh) {
             *old = Running { busy: old.busy, ..new };
         }
         // From here on it goes alone.
-        self.others = None;
+        self.choir = None;
         self.decoded = self.memory.prompt().acoustic.frames();
-        self.begun = self.decoded;
-        self.lull.end();
+        self.voice.lock().go_back(self.decoded);
         Ok(())
     }
 
     /// Takes everything for silence that is softer than this, in dB from the prompt's level: for tests.
     #[doc(hidden)]
     pub fn expect_level(&mut self, db: f32) {
-        self.lull.expect(db);
-    }
-
-    /// The acoustic frame, from `until` on, up to which a continuation that goes beside another may make tokens while it
-    /// decodes: as far as none has to be waited for.
-    fn at_hand(&self, until: usize) -> usize {
-        if self.chunk != CHUNK_BESIDE {
-            return until;
-        }
-        let acoustic = self.stages.iter().filter(|running| running.spec.writes == StreamId::Acoustic);
-        let made = acoustic.map(|running| running.stage.at_hand()).min().unwrap_or(0);
-        made.clamp(until, until + self.chunk)
+        self.voice.lock().expect_level(db);
     }
 
     /// Makes what the stages look at that make the acoustic frames up to `until`, as far as it is not there.
@@ -397,7 +343,8 @@ impl Continuation {
             self.stages.iter().map(|s| StageTiming { id: s.spec.id.clone(), steps: self.frames_made(s), time: s.busy });
         let generated =
             self.stages.iter().filter(|s| s.spec.writes == StreamId::Acoustic).map(|s| self.frames_made(s)).max();
-        let decoder = StageTiming { id: "decoder".into(), steps: generated.unwrap_or(0), time: self.decoding };
+        let decoder =
+            StageTiming { id: "decoder".into(), steps: generated.unwrap_or(0), time: self.voice.lock().spent() };
         stages.chain([decoder]).collect()
     }
 
@@ -459,17 +406,11 @@ impl Continuation {
     }
 }
 
-/// Stages that have taken in the tokens of a prompt, each with its place in the pack; not those that are `there`.
-fn start_stages(models: &Arc<Models>, streams: &Streams, there: &[usize], seed: u64) -> Result<Vec<(usize, Running)>> {
-    let missing = (0..models.stages.len()).filter(|place| !there.contains(place));
-    missing
-        .map(|place| {
-            let mut running = Running::start(models, place)?;
-            running.prefill(streams, true)?;
-            running.stage.reseed(seed);
-            Ok((place, running))
-        })
-        .collect()
+/// A decoder that has heard the first `frames` acoustic frames of a prompt.
+fn warmed_up(models: &Models, streams: &Streams, frames: usize) -> Result<Decoder> {
+    let mut ear = Ear::new(models, frames, 0)?;
+    ear.hear(&streams.acoustic, frames)?;
+    Ok(ear.decoder)
 }
 
 fn gcd(a: usize, b: usize) -> usize {

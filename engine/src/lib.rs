@@ -48,5 +48,6 @@ mod token_text;
 mod tokenizers;
 pub mod transport;
 mod try_it;
+mod voice;
 pub mod waveform;
 pub mod worker;

@@ -11,6 +11,8 @@ use crate::signals::{Level, Signals, rms};
 use crate::stages::{Running, Streams, is_semantic, reach};
 use crate::take::Tokens;
 use crate::tokenizers::{Decoder, Tokenizer};
+use crate::voice::Voice;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Seconds of the prompt's end over which its decoded loudness is compared.
@@ -153,9 +155,10 @@ impl OpenPrompt {
         };
         let matched = ear.matched(&self.mid, self.samples);
         let gain = self.level.balance.map(|b| b / self.level.gain * matched);
-        let (decoder, stages) = (ear.decoder, self.stages);
+        let voice = Voice::new(ear.decoder, frames, self.samples, self.models.manifest());
+        let voice = Arc::new(Mutex::new(voice));
         let begun =
-            Continuation::of_parts(self.models, self.streams, stages, decoder, frames, self.samples, gain, seed);
+            Continuation::of_parts(self.models, self.streams, self.stages, voice, frames, self.samples, gain, seed);
         Ok(begun.foreseen(&thought))
     }
 }

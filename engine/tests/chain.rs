@@ -103,11 +103,12 @@ fn what_falls_silent_goes_back_to_its_prompt_and_plays_on() {
     assert_alike(&played, &again);
     // However the steps are cut.
     let seeds = [9, 2, 3];
-    let together = Continuation::prefill_together(&models, &take, &seeds).unwrap();
+    let mut together = Continuation::prefill_together(&models, &take, &seeds).unwrap();
+    together.iter_mut().for_each(|one| one.expect_level(200.0));
     for (mut beside, seed) in together.into_iter().zip(seeds) {
         let mut alone = Continuation::prefill_take(Arc::clone(&models), &take, seed).unwrap();
+        alone.expect_level(200.0);
         for continuation in [&mut beside, &mut alone] {
-            continuation.expect_level(200.0);
             play_on(continuation, &LIVELY, 24_000, 6.0);
         }
         for ((id, beside), (_, alone)) in beside.stage_tokens().iter().zip(alone.stage_tokens()) {
@@ -190,8 +191,10 @@ fn variations_made_together_are_those_made_one_by_one() {
     let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
     // One group, and two of unequal size; over the end of the caches.
     for seeds in [&[9, 2][..], &[1, 2, 3, 4, 5, 6, 7]] {
-        assert_side_by_side_is_alone(&models, &take, seeds, &LIVELY);
+        assert_side_by_side_is_alone(&models, &take, seeds, &LIVELY, 4.0);
     }
+    // Longer than the sound of one may wait for the other to end.
+    assert_side_by_side_is_alone(&models, &take, &[3, 4], &LIVELY, 25.0);
     let many: Vec<u64> = (0..12).collect();
     assert_eq!(Continuation::prefill_together(&models, &take, &many).unwrap().len(), 8);
     assert_eq!(Continuation::prefill_together(&models, &take, &many[..1]).unwrap().len(), 1);

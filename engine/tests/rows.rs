@@ -62,7 +62,7 @@ fn variations_share_what_can_go_side_by_side() {
     let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 9).unwrap();
     play_on(&mut continuation, &LIVELY, 24_000, 1.0);
     let take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
-    assert_side_by_side_is_alone(&models, &take, &[3, 4, 5], &LIVELY);
+    assert_side_by_side_is_alone(&models, &take, &[3, 4, 5], &LIVELY, 4.0);
 }
 
 #[test]

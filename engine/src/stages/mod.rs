@@ -16,6 +16,7 @@ use crate::models::Models;
 use crate::pack::manifest::{Manifest, Stage as Spec, StageKind, StreamId};
 use crate::sampler::Sampling;
 use crate::take::Tokens;
+use std::ops::RangeBounds;
 use std::time::{Duration, Instant};
 
 /// Both token streams, as far as they have been made. Acoustic frames may be incomplete at the end: books that no
@@ -64,12 +65,6 @@ pub(crate) trait Stage: std::fmt::Debug + Send {
     /// How many frames of the stream that conditions it there should be when it makes its frames up to `end`: with fewer it
     /// is told that they are not known. 0 if there is none, or if it is the stream it writes itself.
     fn reach(&self, end: usize) -> usize;
-
-    /// Frames that it has made already or makes for this continuation alone; more of one that goes beside others are made for all
-    /// of them.
-    fn at_hand(&self) -> usize {
-        usize::MAX
-    }
 
     /// Makes its frames up to (not including) `end`.
     fn advance(&mut self, streams: &mut Streams, end: usize, sampling: &Sampling) -> Result<()>;
@@ -127,6 +122,24 @@ pub(crate) fn is_semantic(spec: &Spec) -> bool {
 pub(crate) fn reach(stages: &[Running], until: usize) -> usize {
     let on_semantic = |s: &&Running| s.spec.condition.as_ref().is_some_and(|c| c.stream == StreamId::Semantic);
     stages.iter().filter(on_semantic).map(|s| s.stage.reach(until)).max().unwrap_or(0)
+}
+
+/// The stages at these places that have taken in the tokens of a prompt.
+pub(crate) fn start_all(
+    models: &Models,
+    streams: &Streams,
+    places: impl RangeBounds<usize>,
+    seed: u64,
+) -> Result<Vec<Running>> {
+    let wanted = (0..models.stages.len()).filter(|place| places.contains(place));
+    wanted
+        .map(|place| {
+            let mut running = Running::start(models, place)?;
+            running.prefill(streams, true)?;
+            running.stage.reseed(seed);
+            Ok(running)
+        })
+        .collect()
 }
 
 /// Makes the stage at `place` of the pack ready to run; see [`Stage::reseed`].

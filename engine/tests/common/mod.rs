@@ -62,13 +62,19 @@ pub fn rms(x: &[f32]) -> f32 {
 }
 
 /// Continues a take's prompt with these seeds side by side and asserts that each comes out as if it were alone.
-pub fn assert_side_by_side_is_alone(models: &Arc<Models>, take: &Take, seeds: &[u64], sampling: &Sampling) {
+pub fn assert_side_by_side_is_alone(
+    models: &Arc<Models>,
+    take: &Take,
+    seeds: &[u64],
+    sampling: &Sampling,
+    seconds: f32,
+) {
     let rate = models.sample_rate();
     let together = Continuation::prefill_together(models, take, seeds).unwrap();
     assert_eq!(together.len(), seeds.len());
     for (mut beside, seed) in together.into_iter().zip(seeds) {
         let mut alone = Continuation::prefill_take(Arc::clone(models), take, *seed).unwrap();
-        let heard = [play_on(&mut beside, sampling, rate, 4.0), play_on(&mut alone, sampling, rate, 4.0)];
+        let heard = [play_on(&mut beside, sampling, rate, seconds), play_on(&mut alone, sampling, rate, seconds)];
         for ((id, beside), (_, alone)) in beside.stage_tokens().iter().zip(alone.stage_tokens()) {
             for (beside, alone) in beside.iter().zip(alone) {
                 let common = beside.len().min(alone.len());
