@@ -119,6 +119,31 @@ fn what_falls_silent_goes_back_to_its_prompt_and_plays_on() {
 }
 
 #[test]
+fn what_is_played_is_as_dense_as_the_pack_wants_it() {
+    let played = |share: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(tiny_pack()).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let manifest = std::fs::read_to_string(folder.path().join("manifest.toml")).unwrap();
+        let steered = "share = 1.0, gain = 2.0, most = 2.0";
+        assert!(manifest.contains(steered));
+        let changed = manifest.replace(steered, share);
+        std::fs::write(folder.path().join("manifest.toml"), changed).unwrap();
+        let models = load(folder.path().into());
+        let mut continuation = Continuation::prefill(models, &chords(24_000, 3.0), 9).unwrap();
+        play_on(&mut continuation, &LIVELY, 24_000, 8.0);
+        let (_, semantic) = continuation.stage_tokens().swap_remove(0);
+        // 0 is nothing, from 89 on are the rests.
+        semantic[0].iter().take(190).filter(|token| (1..89).contains(*token)).count()
+    };
+    let by_itself = played("share = 1.0, gain = 0.0, most = 2.0");
+    let calmed = played("share = 0.1, gain = 5.0, most = 5.0");
+    assert!(calmed * 2 < by_itself, "{calmed} notes instead of {by_itself}");
+}
+
+#[test]
 fn a_takes_prompt_can_be_continued_again_from_its_tokens() {
     let models = load(tiny_pack());
     let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 3.0), 9).unwrap();

@@ -2,6 +2,7 @@
 
 import hashlib
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def stage_section(stage: StagePreset, graph: str) -> dict[str, Any]:
             "heads": config.cached_heads if kind == "autoregressive" else config.temporal.kv_heads,
             "head_dim": config.temporal.head_dim,
         }
-    return section | {"candidates": config.candidates, "temperature": stage.temperature, "top_p": stage.top_p}
+    section |= {"candidates": config.candidates, "temperature": stage.temperature, "top_p": stage.top_p}
+    return section | ({"density": asdict(stage.density)} if stage.density else {})
 
 
 def file_section(path: Path) -> dict[str, Any]:

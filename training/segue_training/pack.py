@@ -20,7 +20,7 @@ from .quantize import ship_decoder, ship_stage, ship_tokenizer
 from .stage_graph import export
 from .stages import Stage, StageConfig, build
 
-VERSION = "0.2.3"
+VERSION = "0.2.4"
 
 
 def random_stages(preset: Preset, seed: int) -> dict[str, Stage | flattened.FlattenedStage]:

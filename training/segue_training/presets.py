@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .density import DensityConfig
 from .flattened import FlattenedConfig
 from .notes import KEYS
 from .semantic import SemanticConfig, rest_tokens
@@ -20,6 +21,7 @@ class StagePreset:
     temperature: float
     top_p: float
     condition_stream: str | None = None
+    density: DensityConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def _chain(
     candidates: tuple[int, int] | None = None,
     dials: tuple[float, float, float, float] = (1.1, 1.1, 0.6, 0.95),
     guidance: float = 1.0,
+    density: DensityConfig | None = None,
 ) -> Preset:
     """Semantic → coarse (the books that fine is given) → fine. `candidates`: of semantic and coarse, if not as many as of fine;
     `dials`: the three temperatures, and top-p of all."""
@@ -76,7 +79,7 @@ def _chain(
         name,
         title,
         (
-            StagePreset("semantic", semantic, "semantic", 0, dials[0], dials[3]),
+            StagePreset("semantic", semantic, "semantic", 0, dials[0], dials[3], density=density),
             StagePreset("coarse", coarse, "acoustic", 0, dials[1], dials[3], condition_stream="semantic"),
             StagePreset("fine", fine, "acoustic", fine.given, dials[2], dials[3]),
         ),
@@ -103,6 +106,7 @@ PRESETS = {
         eagerness=-0.5,
         dials=(0.9, 0.7, 0.3, 0.98),
         guidance=2.0,
+        density=DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.8),
     ),
 }
 
@@ -111,8 +115,25 @@ def _tiny(semantic_books: int) -> Preset:
     shape = TransformerShape(32, layers=1, heads=1, head_dim=32, expansion=2)
     fine = ParallelConfig(given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2)
     # Note tokens of one level.
-    cardinality, rests = (32, None) if semantic_books == 1 else (96, (1 + KEYS, 96))
-    return _chain("tiny", "Tiny", shape, shape, fine, cardinality, 128, (), semantic_books, rests, eagerness=0.3, guidance=1.5)
+    if semantic_books == 1:
+        cardinality, rests, density = 32, None, None
+    else:
+        cardinality, rests, density = 96, (1 + KEYS, 96), DensityConfig((1, 1 + KEYS), codebooks=1)
+    return _chain(
+        "tiny",
+        "Tiny",
+        shape,
+        shape,
+        fine,
+        cardinality,
+        128,
+        (),
+        semantic_books,
+        rests,
+        eagerness=0.3,
+        guidance=1.5,
+        density=density,
+    )
 
 
 PRESETS["tiny"] = _tiny(semantic_books=2)

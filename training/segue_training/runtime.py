@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from . import manifest
+from .density import Density
 from .token_data import condition_window
 
 
@@ -131,8 +132,10 @@ class Stateful:
 class Autoregressive:
     """An autoregressive stage with its caches, each one buffer bound as both past and present."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, described: dict[str, Any]) -> None:
-        self._session, self.described = session, described
+    def __init__(self, session: onnxruntime.InferenceSession, described: dict[str, Any], rate: float) -> None:
+        """`rate`: its frames a second."""
+        self._session, self.described, self._rate = session, described, rate
+        self._density: Density | None = None
         self.total = 0
         self._binding = session.io_binding()
         shape = (1, described["heads"], described["context"], described["head_dim"])
@@ -160,11 +163,13 @@ class Autoregressive:
     def generate(
         self, frames: np.ndarray, until: int, condition: Any, dials: Dials, random: np.random.Generator, timing: Timing
     ) -> np.ndarray:
-        """frames [T, C] → [until, C], going on where it stopped. `condition(positions)` gives cond [S, W] of absolute frames,
-        or is None."""
+        """frames [T, C] → [until, C], going on where it stopped: those given at first are its prompt. `condition(positions)` gives
+        cond [S, W] of absolute frames, or is None."""
         books, context = self.described["codebooks"], self.described["context"]
         begin = np.full((1, books), self.described["cardinality"])
         frames = frames.astype(np.int64)
+        if self._density is None and "density" in self.described:
+            self._density = Density(self.described["density"], self._rate, frames)
         while len(frames) < until:
             clock = time.perf_counter()
             fresh = self.total == 0 or self.total == context
@@ -175,10 +180,15 @@ class Autoregressive:
             else:
                 codes = frames[-1:]
             inputs = {"codes": codes[None]} | dials.inputs((1, books, self.described["candidates"]), random)
+            if self._density is not None and dials.temperature > 0:
+                # The first codebook's last candidate is the rest; what is added to its noise is added to its log-probability.
+                inputs["noise"][0, 0, -1] += self._density.calm
             if condition is not None:
                 inputs["cond"] = condition(np.arange(len(frames) - len(codes) + 1, len(frames) + 1))[None]
             sampled, log_prob = self.run(inputs)
             frames = np.concatenate([frames, sampled[None]])
+            if self._density is not None:
+                self._density.hear(sampled)
             elapsed = (time.perf_counter() - clock) * 1e3
             if fresh:
                 timing.prefill_ms += elapsed
@@ -294,7 +304,10 @@ class Pack:
     def runner(self, key: str) -> "Autoregressive | Stateful":
         """A stage at its beginning."""
         stage, session = self.stages[key], self._sessions[key]
-        return Stateful(session) if stage["kind"] == "parallel" else Autoregressive(session, stage)
+        if stage["kind"] == "parallel":
+            return Stateful(session)
+        section = self.manifest["semantic" if stage["writes"] == "semantic" else "codec"]
+        return Autoregressive(session, stage, self.sample_rate / section["hop"])
 
     def continue_prompt(
         self, prompt: np.ndarray, seconds: float, dials: dict[str, Dials], seed: int, acoustic_only: bool = False

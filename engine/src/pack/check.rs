@@ -118,6 +118,22 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
                 written[s.first_codebook..end].fill(true);
             }
         }
+        if let Some(d) = &s.density {
+            let of_notes = s.kind == StageKind::Autoregressive && s.writes == StreamId::Semantic;
+            let [first, end] = d.notes.map(usize::from);
+            let sizes = first < end && (s.candidates - 1..s.cardinality).contains(&end);
+            let within = (0.1..=60.0).contains(&d.seconds) && (0.1..=10.0).contains(&d.share);
+            expect(
+                of_notes
+                    && sizes
+                    && within
+                    && (1..=s.codebooks).contains(&d.codebooks)
+                    && (0.0..=10.0).contains(&d.gain)
+                    && (0.0..=10.0).contains(&d.most),
+                format!("stage {id}: {d:?}"),
+                "an autoregressive stage of the semantic stream, as many notes as candidates but fewer than tokens, some of its codebooks, 0.1 to 60 seconds, a share of 0.1 to 10, gain and most of at most 10",
+            )?;
+        }
         if let Some(condition) = &s.condition {
             let n = condition.offsets.len();
             let flat = s.kind == StageKind::Flattened;

@@ -229,6 +229,25 @@ pub struct Stage {
     pub temperature: f32,
     /// Default nucleus.
     pub top_p: f32,
+    /// How it keeps to its prompt's density (autoregressive, of the semantic stream, with rests).
+    pub density: Option<Density>,
+}
+
+/// `[stage.density]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Density {
+    /// The first token that is a note, and the one behind the last.
+    pub notes: [u16; 2],
+    /// Codebooks that tell notes, the first ones.
+    pub codebooks: usize,
+    /// Seconds over which what is played is averaged.
+    pub seconds: f32,
+    /// How dense it is to be, of its prompt.
+    pub share: f32,
+    /// By how much the log odds of a rest are raised, for each unit of the logarithm of how much too dense it is.
+    pub gain: f32,
+    /// Most by which they are raised or lowered.
+    pub most: f32,
 }
 
 /// `[[file]]`

@@ -78,6 +78,11 @@ fn names_what_is_wrong_with_a_bad_manifest() {
         ("codebooks = 2\ncardinality = 32\ncontext", "codebooks = 1\ncardinality = 32\ncontext", "no stage writes"),
         ("context = 64", "context = 0", "context 0"),
         ("temperature = 0.8", "temperature = nan", "temperature = NaN"),
+        (
+            "top_p = 0.95",
+            "top_p = 0.95\ndensity = { notes = [1, 9], codebooks = 1, seconds = 2, share = 1, gain = 1, most = 1 }",
+            "Density",
+        ),
         ("name = \"e.onnx\"", "name = \"../e.onnx\"", "file name"),
         ("kind = \"autoregressive\"", "kind = \"magic\"", "magic"),
         ("[audio]", "[audio", "TOML"),

@@ -2,6 +2,7 @@
 //! transformer).
 
 use super::cached;
+use super::density::Density;
 use super::runner::{Runner, Transformer};
 use super::{Stage, Streams, sound};
 use crate::error::Result;
@@ -33,6 +34,9 @@ pub(super) struct Autoregressive {
     /// The next frame to make, and the first that was not in the prompt.
     next: usize,
     first: usize,
+    /// Of each lane, once it has begun; frames a second.
+    densities: Vec<Density>,
+    rate: f32,
 }
 
 impl Autoregressive {
@@ -45,7 +49,11 @@ impl Autoregressive {
             None => (1, 0),
         };
         let noise = vec![Noise::new(0, place, spec.codebooks * spec.candidates)];
-        Ok(Self { spec, place, runner, noise, model, window, hops: (own, other), unknown, base: 0, next: 0, first: 0 })
+        let rate = manifest.audio.sample_rate as f32 / own as f32;
+        let hops = (own, other);
+        let densities = Vec::new();
+        let (base, next, first) = (0, 0, 0);
+        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first, densities, rate })
     }
 
     /// A lane for each seed, all of them where this one is; `runner` is its own or [`Models::second`](crate::models::Models).
@@ -55,8 +63,9 @@ impl Autoregressive {
         model.remember(&self.model);
         let noise = |seed: &u64| Noise::new(*seed, self.place, spec.codebooks * spec.candidates);
         let noise = seeds.iter().map(noise).collect();
-        let Self { place, window, hops, unknown, base, next, first, .. } = *self;
-        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first })
+        let Self { place, window, hops, unknown, base, next, first, rate, .. } = *self;
+        let densities = Vec::new();
+        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first, densities, rate })
     }
 
     /// The frame of the conditioning stream at the time of a frame of its own.
@@ -114,11 +123,17 @@ impl Autoregressive {
     }
 
     fn draw(&mut self, draw: Draw, frame: usize) {
-        let Self { noise, model, .. } = self;
+        let Self { noise, model, densities, spec, .. } = self;
         model.draw(draw, |out| {
             let each = out.len() / noise.len();
             for (lane, out) in noise.iter_mut().zip(out.chunks_exact_mut(each)) {
                 lane.fill(frame, draw.greedy, out);
+            }
+            if !draw.greedy {
+                for (density, out) in densities.iter().zip(out.chunks_exact_mut(each)) {
+                    // The first codebook's last candidate is the rest; what is added to its noise is added to its log-probability.
+                    out[spec.candidates - 1] += density.calm();
+                }
             }
         });
     }
@@ -126,6 +141,10 @@ impl Autoregressive {
     /// [`Stage::advance`] of every lane.
     pub(super) fn advance_lanes(&mut self, lanes: &mut [Streams], end: usize, sampling: &Sampling) -> Result<()> {
         let draw = Draw::new(sampling.temperature(&self.spec.id, 0), sampling.top_p);
+        if let (Some(spec), true) = (&self.spec.density, self.densities.is_empty()) {
+            let begin = |streams: &Streams| Density::new(spec, self.rate, streams.of(self.spec.writes), self.first);
+            self.densities = lanes.iter().map(begin).collect();
+        }
         while self.next < end {
             if self.model.filled() + 1 > self.spec.context {
                 self.refill(lanes, self.next, self.spec.context / 2)?;
@@ -136,6 +155,9 @@ impl Autoregressive {
             sound(|reason| self.runner.failed(reason), &self.spec, ids, log_prob)?;
             for (streams, ids) in lanes.iter_mut().zip(ids.chunks_exact(self.spec.codebooks)) {
                 streams.write(&self.spec, self.next, ids);
+            }
+            for (density, streams) in self.densities.iter_mut().zip(lanes.iter()) {
+                density.hear(streams.of(self.spec.writes).frame(self.next));
             }
             self.next += 1;
         }
@@ -159,6 +181,7 @@ impl Stage for Autoregressive {
         }
         self.next = end;
         self.first = end;
+        self.densities.clear();
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 mod autoregressive;
 pub(crate) mod batch;
 mod cached;
+mod density;
 mod flattened;
 mod parallel;
 pub(crate) mod runner;
