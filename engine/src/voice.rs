@@ -28,6 +28,8 @@ pub(crate) struct Voice {
     lull: Lull,
     /// Nothing more is decoded: it has fallen silent.
     lost: bool,
+    /// What it plays no longer comes from those that it went beside.
+    alone: bool,
     waiting: Signals,
     /// Samples of `waiting` that the prompt's end is away: what lies before it has been heard already.
     before: usize,
@@ -46,6 +48,7 @@ impl Voice {
             begun: None,
             lull: Lull::new(manifest),
             lost: false,
+            alone: false,
             waiting: Signals::default(),
             hop: manifest.codec.hop,
             room: WAITING_SECONDS * manifest.audio.sample_rate as usize,
@@ -82,11 +85,11 @@ impl Voice {
         self.spent
     }
 
-    /// Whether frames up to `until` may be decoded before they are asked for; only as `many` as go well together, for then weights
+    /// Whether those that it goes beside may decode frames up to `until` before they are asked for; only as `many` as go well together, for then weights
     /// are read once for them.
     pub(crate) fn wants(&self, until: usize, many: bool) -> bool {
         let enough = !many || self.begun.is_none() || until >= self.decoded + RECALL;
-        enough && !self.lost && self.waiting.len() < self.room
+        enough && !self.lost && !self.alone && self.waiting.len() < self.room
     }
 
     /// Decodes the frames of `acoustic` up to `until` that it has not; none once it has fallen silent.
@@ -136,8 +139,10 @@ impl Voice {
         self.lost = false;
     }
 
-    /// Goes on with other codes, the next being frame `frame` of them; the decoder does not begin anew, so that nothing clicks.
+    /// Goes on with other codes, the next being frame `frame` of them, and by itself; the decoder does not begin anew, so that nothing
+    /// clicks.
     pub(crate) fn go_back(&mut self, frame: usize) {
+        self.alone = true;
         (self.decoded, self.begun, self.lost) = (frame, Some(frame), false);
         self.lull.end();
     }
