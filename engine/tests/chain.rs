@@ -119,7 +119,8 @@ fn what_falls_silent_goes_back_to_its_prompt_and_plays_on() {
         }
         let mut expected = play_on(&mut alone, &LIVELY, 24_000, 6.0)[0].clone();
         let samples = heard.len().min(expected.len());
-        (heard.truncate(samples), expected.truncate(samples));
+        heard.truncate(samples);
+        expected.truncate(samples);
         assert_alike(&[heard], &[expected]);
         for ((id, beside), (_, alone)) in beside.stage_tokens().iter().zip(alone.stage_tokens()) {
             let common = beside[0].len().min(alone[0].len());
