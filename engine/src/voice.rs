@@ -85,8 +85,8 @@ impl Voice {
         self.spent
     }
 
-    /// Whether those that it goes beside may decode frames up to `until` before they are asked for; only as `many` as go well together, for then weights
-    /// are read once for them.
+    /// Whether those that it goes beside may decode frames up to `until` before they are asked for; only as `many` as go well
+    /// together, for then weights are read once for them.
     pub(crate) fn wants(&self, until: usize, many: bool) -> bool {
         let enough = !many || self.begun.is_none() || until >= self.decoded + RECALL;
         enough && !self.lost && !self.alone && self.waiting.len() < self.room
@@ -116,7 +116,8 @@ impl Voice {
         Ok(())
     }
 
-    /// What the decoded frames up to `until` sound like, as far as it has not been given out and lies behind the prompt, at these gains.
+    /// What the decoded frames up to `until` sound like, as far as it has not been given out and lies behind the prompt, at
+    /// these gains.
     pub(crate) fn give(&mut self, until: usize, gain: [f32; 2]) -> [Vec<f32>; 2] {
         let kept = self.decoded.saturating_sub(until) * self.hop;
         let given = self.waiting.len().saturating_sub(kept);

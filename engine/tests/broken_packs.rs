@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{chords, runtime, tiny_pack};
+use common::{chords, copy_of_tiny_pack, runtime, tiny_pack};
 use segue_engine::command::Command;
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
@@ -21,12 +21,7 @@ struct Copy(TempDir);
 
 impl Copy {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(tiny_pack()).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-        Self(folder)
+        Self(copy_of_tiny_pack())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{assert_alike, assert_side_by_side_is_alone, chords, load, play_on, rms, runtime, tiny_pack};
+use common::{
+    assert_alike, assert_side_by_side_is_alone, chords, copy_of_tiny_pack, load, play_on, rms, runtime, tiny_pack,
+};
 use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
 use segue_engine::models::{LoadRequest, Models};
@@ -132,11 +134,7 @@ fn what_falls_silent_goes_back_to_its_prompt_and_plays_on() {
 #[test]
 fn what_is_played_is_as_dense_as_the_pack_wants_it() {
     let played = |share: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(tiny_pack()).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
+        let folder = copy_of_tiny_pack();
         let manifest = std::fs::read_to_string(folder.path().join("manifest.toml")).unwrap();
         let steered = "share = 1.0, gain = 2.0, most = 2.0";
         assert!(manifest.contains(steered));

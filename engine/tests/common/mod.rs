@@ -6,6 +6,7 @@ use segue_engine::models::{LoadRequest, Models};
 use segue_engine::take::Take;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tempfile::TempDir;
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -24,6 +25,16 @@ pub fn runtime() -> Option<PathBuf> {
 /// A pack of random weights, 300 KB: every graph and every rule of the format, no music.
 pub fn tiny_pack() -> PathBuf {
     root().join("assets/test/tiny-pack")
+}
+
+/// A copy of that, which may be changed.
+pub fn copy_of_tiny_pack() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(tiny_pack()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    folder
 }
 
 /// The pack that ships.
