@@ -392,6 +392,8 @@ impl Continuation {
                 seed: self.seed,
                 temperatures: with.temperatures,
                 top_p: with.top_p,
+                hold: with.hold,
+                density: with.density,
                 device: self.models.device(),
                 tempo: None,
                 made_at: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()),

@@ -56,6 +56,10 @@ pub struct Controls {
     pub temperature: [AtomicF32; 3],
     /// Nucleus, 0.5–1.
     pub top_p: AtomicF32,
+    /// How closely the prompt's key, pulse and density are kept, 0–2.
+    pub hold: AtomicF32,
+    /// How dense it is to be, in times of the prompt, 0.5–2.
+    pub density: AtomicF32,
     /// 0–9999; 0 draws a new one for each take.
     pub seed: AtomicU32,
     /// Share of a core that the prompt may take before it is asked for, 0–1; 0 takes it in at the trigger.
@@ -88,6 +92,8 @@ impl Default for Controls {
         Self {
             temperature: Sampling::DEFAULT.temperatures.map(AtomicF32::new),
             top_p: AtomicF32::new(Sampling::DEFAULT.top_p),
+            hold: AtomicF32::new(Sampling::DEFAULT.hold),
+            density: AtomicF32::new(Sampling::DEFAULT.density),
             seed: AtomicU32::new(0),
             ahead: AtomicF32::new(0.25),
             prompt_seconds: AtomicF32::new(4.0),
@@ -118,8 +124,13 @@ impl Controls {
     pub fn capture_mode(&self) -> CaptureMode {
         if self.record.load(Relaxed) { CaptureMode::Record } else { CaptureMode::JustPlayed }
     }
-    /// Temperatures now, semantic, coarse, fine.
-    pub fn temperatures(&self) -> [f32; 3] {
-        [0, 1, 2].map(|i| self.temperature[i].get())
+    /// How tokens are drawn now.
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            temperatures: [0, 1, 2].map(|i| self.temperature[i].get()),
+            top_p: self.top_p.get(),
+            hold: self.hold.get(),
+            density: self.density.get(),
+        }
     }
 }

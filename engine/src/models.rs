@@ -248,6 +248,7 @@ impl Models {
             version: m.version.clone(),
             title: m.title.clone(),
             stages: m.stages.iter().map(|s| s.id.clone()).collect(),
+            held: m.stages.iter().any(|s| s.density.is_some()),
             sample_rate: m.audio.sample_rate,
             channels: m.audio.channels,
             device: self.device(),

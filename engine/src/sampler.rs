@@ -14,6 +14,10 @@ pub struct Sampling {
     pub temperatures: [f32; 3],
     /// Nucleus: candidates are cut where their cumulative probability reaches this.
     pub top_p: f32,
+    /// How closely a stage is held to its prompt: times what its pack says, 0 is not at all (docs/pack.md, "Held to the prompt").
+    pub hold: f32,
+    /// How dense it is to be, in times of its prompt, of a stage that is held to it.
+    pub density: f32,
 }
 
 impl Default for Sampling {
@@ -25,23 +29,28 @@ impl Default for Sampling {
 impl Sampling {
     /// Where the knobs stand at first. AudioLM's are 0.6, 0.8, 0.6, those of a model a hundred times larger; how ours was chosen is
     /// in `training/RESULTS.md`, "Notes and rests".
-    pub const DEFAULT: Self = Self { temperatures: [0.9, 0.7, 0.3], top_p: 0.98 };
+    pub const DEFAULT: Self = Self { temperatures: [0.9, 0.7, 0.3], top_p: 0.98, hold: 1.0, density: 1.0 };
 
     /// Refuses what no graph should see.
     ///
     /// # Errors
-    /// [`Error::Request`] for NaN, a negative temperature, or a nucleus outside (0, 1].
+    /// [`Error::Request`] for NaN, a negative temperature, a nucleus outside (0, 1], or a hold or density that no knob has.
     pub fn check(&self) -> Result<()> {
         for t in self.temperatures {
             if !(0.0..=10.0).contains(&t) {
                 return Err(Error::Request(format!("temperature {t} is not between 0 and 10")));
             }
         }
-        if self.top_p > 0.0 && self.top_p <= 1.0 {
-            Ok(())
-        } else {
-            Err(Error::Request(format!("top-p {} is not above 0 and at most 1", self.top_p)))
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            return Err(Error::Request(format!("top-p {} is not above 0 and at most 1", self.top_p)));
         }
+        if !(0.0..=10.0).contains(&self.hold) {
+            return Err(Error::Request(format!("hold {} is not between 0 and 10", self.hold)));
+        }
+        if !(0.1..=10.0).contains(&self.density) {
+            return Err(Error::Request(format!("density {} is not between 0.1 and 10", self.density)));
+        }
+        Ok(())
     }
 
     /// The temperature of a stage: by its id if it is one of the three, else by its place.
@@ -140,7 +149,7 @@ mod tests {
     fn zero_temperature_is_greedy_and_nonsense_is_refused() {
         let draw = Draw::new(0.0, 0.5);
         assert_eq!((draw.inv_temperature, draw.top_p, draw.greedy), (1.0, 1.0, true));
-        let with = |t: f32, p: f32| Sampling { temperatures: [0.6, t, 0.6], top_p: p }.check();
+        let with = |t: f32, p: f32| Sampling { temperatures: [0.6, t, 0.6], top_p: p, ..Sampling::DEFAULT }.check();
         assert!(with(0.8, 0.9).is_ok());
         for (t, p) in [(f32::NAN, 0.9), (-0.1, 0.9), (f32::INFINITY, 0.9), (0.8, 0.0), (0.8, 1.1), (0.8, f32::NAN)] {
             assert!(with(t, p).is_err(), "{t} {p}");

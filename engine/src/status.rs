@@ -83,6 +83,8 @@ pub struct PackSummary {
     pub title: String,
     /// Stage ids in order (`semantic`, `coarse`, `fine`): knobs of absent stages are hidden.
     pub stages: Vec<String>,
+    /// Whether a stage is held to its prompt: the knobs for that are hidden if none is.
+    pub held: bool,
     /// Hz.
     pub sample_rate: u32,
     /// Channels the codec makes.
@@ -140,6 +142,10 @@ pub struct TakeSummary {
     pub seed: u64,
     /// Semantic, coarse, fine.
     pub temperatures: [f32; 3],
+    /// How closely it was held to its prompt, in times of what the pack says.
+    pub hold: f32,
+    /// How dense it was to be, in times of its prompt.
+    pub density: f32,
     /// Length in seconds.
     pub seconds: f64,
     /// Length of what it continues, in seconds.
@@ -275,6 +281,8 @@ impl Default for TakeSummary {
             stars: 0,
             seed: 0,
             temperatures: [0.0; 3],
+            hold: 1.0,
+            density: 1.0,
             seconds: 0.0,
             prompt_seconds: 0.0,
             prompt: Waveform::default(),

@@ -1,5 +1,6 @@
 //! A take: what was generated, as tokens with their provenance. About 1 KB per second; audio is decoded from it.
 
+use crate::sampler::Sampling;
 use serde::{Deserialize, Serialize};
 
 /// Identifies a take within one project.
@@ -50,12 +51,32 @@ pub struct Provenance {
     pub temperatures: [f32; 3],
     /// Nucleus when generation began.
     pub top_p: f32,
+    /// How closely it was held to its prompt when generation began; see [`Sampling`].
+    #[serde(default = "as_packs_say")]
+    pub hold: f32,
+    /// How dense it was to be, in times of its prompt.
+    #[serde(default = "as_packs_say")]
+    pub density: f32,
     /// `cpu`, `cuda`, `directml`, `coreml`.
     pub device: String,
     /// Host tempo in beats per minute, if it told one.
     pub tempo: Option<f64>,
     /// Seconds since 1970-01-01, UTC.
     pub made_at: u64,
+}
+
+/// Of takes that were made before there was a knob.
+fn as_packs_say() -> f32 {
+    1.0
+}
+
+impl Provenance {
+    /// How its tokens were drawn.
+    #[must_use]
+    pub fn sampling(&self) -> Sampling {
+        let Self { temperatures, top_p, hold, density, .. } = *self;
+        Sampling { temperatures, top_p, hold, density }
+    }
 }
 
 /// One continuation. Tokens hold the prompt's frames first, then the generated ones.

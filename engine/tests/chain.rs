@@ -13,7 +13,7 @@ use segue_engine::take::{Take, TakeId};
 use segue_engine::take_decoder::TakeDecoder;
 use std::sync::Arc;
 
-const LIVELY: Sampling = Sampling { temperatures: [1.0, 1.0, 1.0], top_p: 1.0 };
+const LIVELY: Sampling = Sampling { temperatures: [1.0, 1.0, 1.0], top_p: 1.0, ..Sampling::DEFAULT };
 
 fn tokens(models: &Arc<Models>, seed: u64, sampling: &Sampling) -> Vec<(String, Vec<Vec<u16>>)> {
     let mut continuation = Continuation::prefill(Arc::clone(models), &chords(24_000, 2.0), seed).unwrap();
@@ -48,8 +48,27 @@ fn a_seed_decides_and_each_temperature_changes_only_what_follows_it() {
         }
         assert_ne!(base[place].1, other[place].1, "temperature {place} changes its own stage");
     }
-    let greedy = Sampling { temperatures: [0.0; 3], top_p: 0.9 };
+    let greedy = Sampling { temperatures: [0.0; 3], top_p: 0.9, ..Sampling::DEFAULT };
     assert_eq!(tokens(&models, 1, &greedy), tokens(&models, 2, &greedy), "greedy needs no seed");
+}
+
+#[test]
+fn it_plays_as_many_notes_as_it_is_asked_for_and_is_held_as_closely() {
+    let models = load(tiny_pack());
+    let played = |sampling: &Sampling| {
+        let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 4.0), 5).unwrap();
+        play_on(&mut continuation, sampling, 24_000, 12.0);
+        let semantic = continuation.stage_tokens().swap_remove(0).1.swap_remove(0);
+        // The tiny pack's notes are tokens 1 to 88 of the first codebook.
+        (semantic.iter().filter(|token| (1..89).contains(*token)).count(), semantic)
+    };
+    let with = |hold: f32, density: f32| played(&Sampling { hold, density, ..LIVELY });
+    let usual = with(1.0, 1.0);
+    let (few, many) = (with(1.0, 0.5).0, with(1.0, 2.0).0);
+    assert!(few < usual.0 && usual.0 < many, "{few}, {}, {many}", usual.0);
+    assert!(with(0.0, 0.5).0 < with(0.0, 2.0).0, "it is tried without a hold too");
+    let (free, close) = (with(0.0, 1.0), with(2.0, 1.0));
+    assert!(free.1 != usual.1 && close.1 != usual.1, "how closely it is held is heard");
 }
 
 #[test]
@@ -317,7 +336,9 @@ fn refuses_prompts_and_settings_that_make_no_sense() {
     assert!(refused(&[vec![f32::NAN; 48_000]]), "NaN");
     assert!(refused(&[vec![0.1; 48_000], vec![0.1; 47_000]]), "ragged");
     let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 2.0), 1).unwrap();
-    assert!(continuation.step(&Sampling { temperatures: [0.6, f32::NAN, 0.6], top_p: 0.9 }).is_err());
+    assert!(
+        continuation.step(&Sampling { temperatures: [0.6, f32::NAN, 0.6], top_p: 0.9, ..Sampling::DEFAULT }).is_err()
+    );
     assert!(continuation.step(&Sampling::default()).is_ok(), "and goes on");
 }
 

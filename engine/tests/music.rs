@@ -217,7 +217,7 @@ fn survey() {
         let temperatures = [t, USUAL.temperatures[1], USUAL.temperatures[2]];
         for (name, first) in PROMPTS {
             for seed in [first, first + 10, first + 20] {
-                let h = hear(name, seed, &Sampling { temperatures, top_p });
+                let h = hear(name, seed, &Sampling { temperatures, top_p, ..USUAL });
                 let louder = measure::db(&h.made) - measure::db(&h.prompt);
                 let pace = notes_per_second(&h.made, h.rate) / notes_per_second(&h.prompt, h.rate);
                 println!("{t} {top_p} {name:12} seed {seed:2}: level {louder:+5.1} dB, notes × {pace:.2}");

@@ -9,7 +9,7 @@ use segue_engine::take::TakeId;
 use segue_engine::take_decoder::TakeDecoder;
 use std::sync::Arc;
 
-const LIVELY: Sampling = Sampling { temperatures: [1.0, 1.0, 1.0], top_p: 1.0 };
+const LIVELY: Sampling = Sampling { temperatures: [1.0, 1.0, 1.0], top_p: 1.0, ..Sampling::DEFAULT };
 /// Frames of a row.
 const WINDOW: usize = 50;
 
@@ -49,7 +49,7 @@ fn it_plays_on_over_many_windows_and_a_seed_decides() {
     }
     assert_eq!(played(5, &LIVELY).0.stage_tokens(), tokens, "the same seed");
     assert_ne!(played(6, &LIVELY).0.stage_tokens()[1], tokens[1], "another one");
-    let greedy = Sampling { temperatures: [0.0; 3], top_p: 0.9 };
+    let greedy = Sampling { temperatures: [0.0; 3], top_p: 0.9, ..Sampling::DEFAULT };
     assert_eq!(played(1, &greedy).0.stage_tokens(), played(2, &greedy).0.stage_tokens(), "greedy needs no seed");
 }
 

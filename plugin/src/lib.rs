@@ -199,8 +199,9 @@ impl ClapPlugin for Segue {
                 page.add_param(&p.t_coarse);
                 page.add_param(&p.t_fine);
                 page.add_param(&p.top_p);
+                page.add_param(&p.hold);
+                page.add_param(&p.density);
                 page.add_param(&p.seed);
-                page.add_param(&p.length);
                 page.add_param(&p.variations);
             });
             section.add_page("Listen", |page| {

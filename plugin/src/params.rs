@@ -76,6 +76,10 @@ pub struct SegueParams {
     pub t_fine: FloatParam,
     /// Nucleus.
     pub top_p: FloatParam,
+    /// How closely a continuation is held to its prompt, in times of what the pack says.
+    pub hold: FloatParam,
+    /// How dense it is to be, in times of its prompt.
+    pub density: FloatParam,
     /// 0: a new one for each take.
     pub seed: IntParam,
     /// When the continuation comes in.
@@ -186,7 +190,7 @@ impl std::fmt::Debug for SegueParams {
 impl SegueParams {
     /// Every parameter, in the order in which hosts list them.
     #[must_use]
-    pub fn table(&self) -> [Row<'_>; 22] {
+    pub fn table(&self) -> [Row<'_>; 24] {
         let row = |id, group, param, about| Row { id, group, param, about };
         [
             row("capture", "Capture", &self.capture, "trigger: continue what was just played, from this very sample"),
@@ -201,6 +205,8 @@ impl SegueParams {
             row("t_coarse", TEMPERATURE, &self.t_coarse, "how it is played"),
             row("t_fine", TEMPERATURE, &self.t_fine, "how it sounds"),
             row("top_p", "Continuation", &self.top_p, "leaves unlikely choices out"),
+            row("hold", "Continuation", &self.hold, "how closely the prompt's key, pulse and density are kept"),
+            row("density", "Continuation", &self.density, "sparser or denser than the prompt"),
             row("seed", "Continuation", &self.seed, "the same seed plays the same again; new is another one each time"),
             row("start", "Playback", &self.start, "when it becomes audible"),
             row("play", "Playback", &self.play, "plays the selected take from its beginning"),
@@ -240,6 +246,8 @@ impl SegueParams {
             t_coarse: float("Touch", touch, 0.0, 1.5).words(text::NUMBER),
             t_fine: float("Detail", detail, 0.0, 1.5).words(text::NUMBER),
             top_p: float("Focus", Sampling::DEFAULT.top_p, 0.5, 1.0).words(text::NUMBER),
+            hold: float("Hold", Sampling::DEFAULT.hold, 0.0, 2.0).words(text::PERCENT),
+            density: float("Density", Sampling::DEFAULT.density, 0.5, 2.0).words(text::PERCENT),
             seed: int("Seed", 0, 0, 9999).words(text::SEED),
             start: EnumParam::new("Start", Start::AtOnce),
             play: switch("Play", false),
@@ -282,6 +290,8 @@ impl SegueParams {
             to.set(from.value());
         }
         controls.top_p.set(self.top_p.value());
+        controls.hold.set(self.hold.value());
+        controls.density.set(self.density.value());
         controls.seed.store(self.seed.value().unsigned_abs(), Relaxed);
         controls.prompt_seconds.set(self.prompt.value());
         controls.ahead.set(self.ahead.value() as f32 / 100.0);

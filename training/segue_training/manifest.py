@@ -43,7 +43,8 @@ def stage_section(stage: StagePreset, graph: str) -> dict[str, Any]:
             "head_dim": config.temporal.head_dim,
         }
     section |= {"candidates": config.candidates, "temperature": stage.temperature, "top_p": stage.top_p}
-    return section | ({"density": asdict(stage.density)} if stage.density else {})
+    held = asdict(stage.held) if stage.held else {}
+    return section | {name: part for name, part in held.items() if part is not None}
 
 
 def file_section(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from .quantize import ship_decoder, ship_stage, ship_tokenizer
 from .stage_graph import export
 from .stages import Stage, StageConfig, build
 
-VERSION = "0.2.4"
+VERSION = "0.2.5"
 
 
 def random_stages(preset: Preset, seed: int) -> dict[str, Stage | flattened.FlattenedStage]:
@@ -42,7 +42,7 @@ def trained_stages(preset: Preset, work: Path) -> tuple[dict[str, Stage], dict[s
     found = {stage.id: load(checkpoint_path(work, stage.id)) for stage in preset.stages}
     for stage in preset.stages:
         # How tokens are drawn is decided when a pack is made, not when a stage is trained.
-        names = ("candidates", "guidance", "rests", "eagerness")
+        names = ("candidates", "guidance", "rests", "tilted", "eagerness")
         drawn = {name: getattr(stage.config, name) for name in names if hasattr(stage.config, name)}
         if replace(found[stage.id].config, **drawn) != stage.config:
             raise ValueError(f"the checkpoint of {stage.id} was not trained with preset {preset.name}")

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from .density import DensityConfig
 from .flattened import FlattenedConfig
+from .held import DensityConfig, HarmonyConfig, HeldConfig, PulseConfig
+from .midi import LOWEST_KEY
 from .notes import KEYS
 from .semantic import SemanticConfig, rest_tokens
 from .stages import AutoregressiveConfig, ParallelConfig, StageConfig
@@ -21,7 +22,7 @@ class StagePreset:
     temperature: float
     top_p: float
     condition_stream: str | None = None
-    density: DensityConfig | None = None
+    held: HeldConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,22 @@ def _chain(
     candidates: tuple[int, int] | None = None,
     dials: tuple[float, float, float, float] = (1.1, 1.1, 0.6, 0.95),
     guidance: float = 1.0,
-    density: DensityConfig | None = None,
+    held: HeldConfig | None = None,
 ) -> Preset:
     """Semantic → coarse (the books that fine is given) → fine. `candidates`: of semantic and coarse, if not as many as of fine;
     `dials`: the three temperatures, and top-p of all."""
     of_semantic, of_coarse = candidates or (fine.candidates, fine.candidates)
     several = depth if semantic_books > 1 else None
     semantic = AutoregressiveConfig(
-        semantic_books, semantic_cardinality, context, of_semantic, temporal, several, rests=rests, eagerness=eagerness
+        semantic_books,
+        semantic_cardinality,
+        context,
+        of_semantic,
+        temporal,
+        several,
+        rests=rests,
+        tilted=held.density.codebooks if held is not None and held.harmony is not None else 0,
+        eagerness=eagerness,
     )
     coarse = AutoregressiveConfig(
         fine.given,
@@ -79,7 +88,7 @@ def _chain(
         name,
         title,
         (
-            StagePreset("semantic", semantic, "semantic", 0, dials[0], dials[3], density=density),
+            StagePreset("semantic", semantic, "semantic", 0, dials[0], dials[3], held=held),
             StagePreset("coarse", coarse, "acoustic", 0, dials[1], dials[3], condition_stream="semantic"),
             StagePreset("fine", fine, "acoustic", fine.given, dials[2], dials[3]),
         ),
@@ -106,7 +115,11 @@ PRESETS = {
         eagerness=-0.5,
         dials=(0.9, 0.7, 0.3, 0.98),
         guidance=2.0,
-        density=DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.8),
+        held=HeldConfig(
+            DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.7),
+            HarmonyConfig(LOWEST_KEY, SemanticConfig().note_levels),
+            PulseConfig(),
+        ),
     ),
 }
 
@@ -116,9 +129,10 @@ def _tiny(semantic_books: int) -> Preset:
     fine = ParallelConfig(given=2, codebooks=2, cardinality=32, candidates=16, width=32, blocks=1, kernel=3, expansion=2)
     # Note tokens of one level.
     if semantic_books == 1:
-        cardinality, rests, density = 32, None, None
+        cardinality, rests, held = 32, None, None
     else:
-        cardinality, rests, density = 96, (1 + KEYS, 96), DensityConfig((1, 1 + KEYS), codebooks=1)
+        cardinality, rests = 96, (1 + KEYS, 96)
+        held = HeldConfig(DensityConfig((1, 1 + KEYS), codebooks=1), HarmonyConfig(LOWEST_KEY, levels=1), PulseConfig())
     return _chain(
         "tiny",
         "Tiny",
@@ -132,7 +146,7 @@ def _tiny(semantic_books: int) -> Preset:
         rests,
         eagerness=0.3,
         guidance=1.5,
-        density=density,
+        held=held,
     )
 
 

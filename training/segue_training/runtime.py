@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from . import manifest
-from .density import Density
+from .held import Held
 from .token_data import condition_window
 
 
@@ -135,7 +135,7 @@ class Autoregressive:
     def __init__(self, session: onnxruntime.InferenceSession, described: dict[str, Any], rate: float) -> None:
         """`rate`: its frames a second."""
         self._session, self.described, self._rate = session, described, rate
-        self._density: Density | None = None
+        self._held: Held | None = None
         self.total = 0
         self._binding = session.io_binding()
         shape = (1, described["heads"], described["context"], described["head_dim"])
@@ -168,8 +168,8 @@ class Autoregressive:
         books, context = self.described["codebooks"], self.described["context"]
         begin = np.full((1, books), self.described["cardinality"])
         frames = frames.astype(np.int64)
-        if self._density is None and "density" in self.described:
-            self._density = Density(self.described["density"], self._rate, frames)
+        if self._held is None and "density" in self.described:
+            self._held = Held(self.described, self._rate, frames)
         while len(frames) < until:
             clock = time.perf_counter()
             fresh = self.total == 0 or self.total == context
@@ -180,15 +180,17 @@ class Autoregressive:
             else:
                 codes = frames[-1:]
             inputs = {"codes": codes[None]} | dials.inputs((1, books, self.described["candidates"]), random)
-            if self._density is not None and dials.temperature > 0:
+            if self._held is not None and dials.temperature > 0:
                 # The first codebook's last candidate is the rest; what is added to its noise is added to its log-probability.
-                inputs["noise"][0, 0, -1] += self._density.calm
+                inputs["noise"][0, 0, -1] += self._held.calm
+            if self._held is not None and self._held.tilt is not None:
+                inputs["tilt"] = self._held.tilt[None] * np.float32(dials.temperature > 0)
             if condition is not None:
                 inputs["cond"] = condition(np.arange(len(frames) - len(codes) + 1, len(frames) + 1))[None]
             sampled, log_prob = self.run(inputs)
             frames = np.concatenate([frames, sampled[None]])
-            if self._density is not None:
-                self._density.hear(sampled)
+            if self._held is not None:
+                self._held.hear(sampled)
             elapsed = (time.perf_counter() - clock) * 1e3
             if fresh:
                 timing.prefill_ms += elapsed

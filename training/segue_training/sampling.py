@@ -26,6 +26,15 @@ def sample(logits: Tensor, noise: Tensor, inv_temperature: float, top_p: float) 
     return token, logits.log_softmax(dim=-1).gather(-1, token[..., None]).squeeze(-1)
 
 
+def tilted(logits: Tensor, tilt: Tensor, first: int) -> Tensor:
+    """logits [N, V] with `tilt` [N, M] added to those of the M tokens from `first` on, which together stay as likely as they were:
+    it moves probability among them, and none to or from the others."""
+    some = slice(first, first + tilt.shape[-1])
+    before, after = logits[:, some], logits[:, some] + tilt
+    kept = after + before.logsumexp(-1, keepdim=True) - after.logsumexp(-1, keepdim=True)
+    return torch.cat((logits[:, : some.start], kept, logits[:, some.stop :]), dim=-1)
+
+
 def sample_or_hold(
     logits: Tensor, previous: Tensor, noise: Tensor, inv_temperature: float, top_p: float
 ) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import onnx
 import torch
 
 from .graph import FLOAT, INT32, INT64, MICROSOFT, RECIPE, Graph
+from .notes import NOTHING
 from .sampling import HIDDEN, SMALLEST_TOP_P
 from .stages import AutoregressiveConfig, AutoregressiveStage, BookEmbedding, ParallelConfig, ParallelStage, Stage, StageConfig
 from .transformer import NORM_EPSILON, Block, RMSNorm, Transformer, TransformerShape
@@ -84,6 +85,16 @@ def _sampler_or_rest(
     return token, g.op("GatherElements", g.op("Concat", others, resting, axis=-1), best, axis=-1)
 
 
+def _tilted(g: Graph, logits: str, tilt: str, config: AutoregressiveConfig) -> str:
+    """logits [N, 1, V], tilt [N, 1, M] → logits. Twin of `sampling.tilted`."""
+    first, last = NOTHING + 1, g.integers(-1)
+    sizes = g.weight("sizes_of_tilted", np.array([first, config.tilts, config.cardinality - first - config.tilts], np.int64))
+    before, notes, behind = g.ops("Split", logits, sizes, out=3, axis=-1)
+    moved = g.op("Add", notes, tilt)
+    was, now = (g.op("ReduceLogSumExp", x, last, keepdims=1) for x in (notes, moved))
+    return g.op("Concat", before, g.op("Add", moved, g.op("Sub", was, now)), behind, axis=-1)
+
+
 def sampler_inputs(g: Graph, noise_shape: list[int | str]) -> str:
     """Declare noise, inv_temperature and top_p; returns the name of top_p, raised so that the best is kept."""
     g.input("noise", FLOAT, noise_shape)
@@ -158,6 +169,8 @@ def _autoregressive(stage: AutoregressiveStage, expose_logits: bool) -> onnx.Mod
     last = g.op("Gather", context, g.integers(-1), axis=1)
     top_p = sampler_inputs(g, ["N", config.codebooks, config.candidates])
     previous = g.op("Gather", "codes", g.integers(-1), axis=1)
+    if config.tilted:
+        g.input("tilt", FLOAT, ["N", config.tilts])
     if stage.depth is None:
         logits = [_guided(g, config, linear(g, last, "head.0", stage.heads[0]))]
         token, log_prob = _sampler_or_hold(
@@ -291,6 +304,7 @@ def _depth(
     config, model = stage.config, stage.depth
     noise = g.ops("Split", "noise", out=config.codebooks, axis=1, num_outputs=config.codebooks)
     before = g.ops("Split", previous, out=config.codebooks, axis=2, num_outputs=config.codebooks)
+    tilt = g.op("Unsqueeze", "tilt", g.integers(1)) if config.tilted else ""
     context = linear(g, last, "depth_in", stage.depth_in.weight)
     gains = _gains(g, "depth", model)
     memory: list[list[tuple[str, str]]] = [[] for _ in model.blocks]
@@ -309,6 +323,8 @@ def _depth(
             following = gains[2 * index + 1 : 2 * index + 3]
             normed, residual = _rest_of_block(g, f"depth.{index}", block, mixed, residual, following)
         logits = _guided(g, config, linear(g, normed, f"head.{level}", stage.heads[level]))
+        if level < config.tilted:
+            logits = _tilted(g, logits, tilt, config)
         if level == 0 and config.rests:
             token, log_prob = _sampler_or_rest(g, logits, before[0], noise[0], config, top_p)
         else:

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .sampling import sample, sample_or_hold, sample_or_rest
+from .notes import NOTHING
+from .sampling import sample, sample_or_hold, sample_or_rest, tilted
 from .transformer import RMSNorm, Transformer, TransformerShape
 
 
@@ -31,6 +32,9 @@ class AutoregressiveConfig:
     """Codebooks of the conditioning stream, all of which are seen at each offset"""
     rests: tuple[int, int] | None = None
     """Of the first codebook the first token that is a rest (`notes`) and the one behind the last: see `sampling.sample_or_rest`"""
+    tilted: int = 0
+    """Of how many codebooks, the first ones, the notes (the tokens from `NOTHING` to `rests`) can be tilted from outside, see
+    `sampling.tilted`; those have `rests`"""
     eagerness: float = 0.0
     """How much readier it is to end a rest than it has learnt, in nats (below 0: how much less); training knows nothing of it"""
     guidance: float = 1.0
@@ -42,6 +46,11 @@ class AutoregressiveConfig:
     def window(self) -> int:
         """Columns of the condition: the books of the first offset, of the second …"""
         return len(self.condition_offsets) * self.condition_books
+
+    @property
+    def tilts(self) -> int:
+        """Note tokens that can be tilted."""
+        return self.rests[0] - NOTHING - 1 if self.tilted else 0
 
     @property
     def guided(self) -> bool:
@@ -130,11 +139,17 @@ class AutoregressiveStage(nn.Module):
 
     @torch.no_grad()
     def step(
-        self, codes: Tensor, cond: Tensor | None, noise: Tensor, inv_temperature: float = 1.0, top_p: float = 1.0
+        self,
+        codes: Tensor,
+        cond: Tensor | None,
+        noise: Tensor,
+        inv_temperature: float = 1.0,
+        top_p: float = 1.0,
+        tilt: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sample the frame after the last position: the slow twin of the ONNX graph, without a cache.
 
-        codes [1, S, C], cond [1, S, W], noise [1, C, K] → sampled [1, C], log_prob [1, C], logits [1, C, V].
+        codes [1, S, C], cond [1, S, W], noise [1, C, K], tilt [1, `config.tilts`] → sampled [1, C], log_prob [1, C], logits [1, C, V].
         """
         config = self.config
         contexts = [self.context_of(codes, cond)[:, -1]]
@@ -145,6 +160,8 @@ class AutoregressiveStage(nn.Module):
         for level in range(config.codebooks):
             told, *untold = (self.logits(context, frame)[:, level] for context in contexts)
             logits = untold[0] + config.guidance * (told - untold[0]) if untold else told
+            if tilt is not None and level < config.tilted:
+                logits = tilted(logits, tilt, NOTHING + 1)
             if level == 0 and config.rests:
                 rests = range(*config.rests)
                 drawn = sample_or_rest(logits, codes[:, -1, 0], rests, noise[:, 0], inv_temperature, top_p, config.eagerness)

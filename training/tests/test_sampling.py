@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from segue_training.sampling import gumbel, sample, sample_or_hold, sample_or_rest
+from segue_training.sampling import gumbel, sample, sample_or_hold, sample_or_rest, tilted
 
 LOGITS = torch.tensor([[0.1, 3.0, 2.0, -1.0, 2.5]])
 
@@ -82,3 +82,11 @@ def test_temperature_leaves_the_rests_alone_and_sharpens_the_notes():
     assert abs((eager < 3).float().mean().item() - (odds / (1 + odds)).item()) < 0.02
     few, _ = sample_or_rest(rows, torch.zeros(20000, dtype=torch.long), range(3, 5), noise[:, :2], 1.0, 1.0)
     assert set(few.tolist()) == {1, 3}, "the best note and the rest"
+
+
+def test_a_tilt_moves_probability_among_notes_alone():
+    before = LOGITS.softmax(-1)[0]
+    after = tilted(LOGITS, torch.tensor([[2.0, -1.0]]), 1).softmax(-1)[0]
+    assert torch.allclose(after[[0, 3, 4]], before[[0, 3, 4]])
+    assert torch.isclose((after[1] / after[2]).log() - (before[1] / before[2]).log(), torch.tensor(3.0))
+    assert torch.allclose(tilted(LOGITS, torch.zeros(1, 2), 1), LOGITS)

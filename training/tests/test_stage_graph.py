@@ -23,6 +23,7 @@ COARSE = AutoregressiveConfig(3, 40, 256, 16, dataclasses.replace(TEMPORAL, shar
 GUIDED = dataclasses.replace(COARSE, guidance=2.0)
 PRODUCT = AutoregressiveConfig(2, 50, 256, 16, TEMPORAL, TransformerShape(32, 2, 1, 32))
 RESTS = dataclasses.replace(PRODUCT, rests=(30, 45), eagerness=0.5)
+TILTED = dataclasses.replace(RESTS, codebooks=3, tilted=2)
 FINE = ParallelConfig(given=3, codebooks=2, cardinality=40, candidates=16, width=64, blocks=2)
 
 
@@ -53,7 +54,7 @@ class Cached:
         shape = (1, config.cached_heads, config.context, config.temporal.head_dim)
         self.cache = {i.name: np.zeros(shape, np.float32) for i in self.session.get_inputs() if "past" in i.name}
 
-    def run(self, codes, cond, noise=None, inv_temperature=1.0, top_p=1.0):
+    def run(self, codes, cond, noise=None, inv_temperature=1.0, top_p=1.0, tilt=None):
         self.total += codes.shape[1]
         if noise is None:
             noise = torch.zeros(1, self.config.codebooks, self.config.candidates)
@@ -67,6 +68,8 @@ class Cached:
         } | self.cache
         if self.config.condition_offsets:
             feed["cond"] = cond.numpy()
+        if tilt is not None:
+            feed["tilt"] = tilt.numpy()
         names = [o.name for o in self.session.get_outputs()]
         out = dict(zip(names, self.session.run(names, feed), strict=True))
         self.cache = {name: out[name.replace("past", "present")] for name in self.cache}
@@ -75,8 +78,8 @@ class Cached:
 
 @pytest.mark.parametrize(
     "config",
-    [SEMANTIC, PRODUCT, RESTS, COARSE, GUIDED],
-    ids=["semantic", "product", "rests", "coarse", "guided"],
+    [SEMANTIC, PRODUCT, RESTS, TILTED, COARSE, GUIDED],
+    ids=["semantic", "product", "rests", "tilted", "coarse", "guided"],
 )
 def test_prefill_append_and_single_steps_agree_with_torch(config):
     model = lively(config)
@@ -88,9 +91,10 @@ def test_prefill_append_and_single_steps_agree_with_torch(config):
     start = 0
     for length in (20, 1, 1, 7, 1, 30):  # prefill, steps, append, step, append
         noise = gumbel((1, config.codebooks, config.candidates), generator)
-        out = cached.run(codes[:, start : start + length], cond[:, start : start + length], noise, 1.2, 0.9)
+        tilt = torch.randn(1, config.tilts, generator=generator) if config.tilted else None
+        out = cached.run(codes[:, start : start + length], cond[:, start : start + length], noise, 1.2, 0.9, tilt)
         start += length
-        sampled, log_prob, logits = model.step(codes[:, :start], cond[:, :start], noise, 1.2, 0.9)
+        sampled, log_prob, logits = model.step(codes[:, :start], cond[:, :start], noise, 1.2, 0.9, tilt)
         np.testing.assert_allclose(out["logits"], logits, atol=1e-4)
         np.testing.assert_allclose(out["log_prob"], log_prob, atol=1e-4)
         np.testing.assert_array_equal(out["sampled"], sampled)

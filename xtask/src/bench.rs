@@ -68,6 +68,8 @@ pub struct Figures {
     encode_x: Option<f64>,
     /// Blocks of 64 frames while the worker generates.
     callback_blocks: Option<usize>,
+    /// Whether the thread that calls it had the priority of an audio thread (Linux, with the right to ask for it).
+    callback_urgent: Option<bool>,
     /// Shares of such a block that `process` takes.
     callback_p50: Option<f64>,
     /// 99 %.

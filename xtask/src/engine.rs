@@ -73,6 +73,12 @@ pub struct Freedom {
     /// Nucleus: the share of probability that may be drawn from.
     #[arg(long, default_value_t = Sampling::DEFAULT.top_p.to_string(), value_name = "P", allow_hyphen_values = true)]
     pub top_p: String,
+    /// How closely the prompt's key, pulse and density are kept, in per cent of what the pack says.
+    #[arg(long, default_value = "100", value_name = "PERCENT", allow_hyphen_values = true)]
+    pub hold: String,
+    /// How dense it is to be, in per cent of the prompt.
+    #[arg(long, default_value = "100", value_name = "PERCENT", allow_hyphen_values = true)]
+    pub density: String,
     /// 1–9999 plays the same again; 0 draws a new one.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
@@ -95,8 +101,15 @@ impl Freedom {
             .collect::<std::result::Result<_, _>>()
             .map_err(|_| wrong())?;
         let temperatures: [f32; 3] = parts.try_into().map_err(|_| wrong())?;
-        let top_p = self.top_p.parse().map_err(|_| Error::Request(format!("--top-p {}: not a number", self.top_p)))?;
-        let sampling = Sampling { temperatures, top_p };
+        let number = |option: &str, text: &str| {
+            text.parse::<f32>().map_err(|_| Error::Request(format!("{option} {text}: not a number")))
+        };
+        let sampling = Sampling {
+            temperatures,
+            top_p: number("--top-p", &self.top_p)?,
+            hold: number("--hold", &self.hold)? / 100.0,
+            density: number("--density", &self.density)? / 100.0,
+        };
         sampling.check()?;
         Ok(sampling)
     }
@@ -125,7 +138,8 @@ mod tests {
     use super::*;
 
     fn freedom(temperature: &str, top_p: &str) -> Freedom {
-        Freedom { temperature: temperature.into(), top_p: top_p.into(), seed: 0 }
+        let [hold, density] = ["100"; 2].map(String::from);
+        Freedom { temperature: temperature.into(), top_p: top_p.into(), hold, density, seed: 0 }
     }
 
     #[test]
@@ -142,6 +156,10 @@ mod tests {
         for (temperature, top_p) in bad {
             let error = freedom(temperature, top_p).sampling().expect_err("nonsense");
             assert_eq!((error.to_string().lines().count(), error.exit_code()), (1, 2), "{error}");
+        }
+        for (hold, density) in [("-1", "100"), ("x", "100"), ("100", "0"), ("100", "NaN")] {
+            let of = Freedom { hold: hold.into(), density: density.into(), ..freedom("0.6,0.8,0.6", "0.95") };
+            assert!(of.sampling().is_err(), "{hold} {density}");
         }
         for text in ["0", "-1", "NaN", "inf", "x", "3601"] {
             assert!(seconds("--seconds", text).is_err(), "{text}");

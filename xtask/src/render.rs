@@ -122,6 +122,8 @@ pub fn render(models: &Arc<Models>, prompt: &Audio, seconds: f64, seed: u64, sam
         threads: summary.threads,
         temperatures: sampling.temperatures,
         top_p: sampling.top_p,
+        hold: sampling.hold,
+        density: sampling.density,
         prompt_seconds: prompt.frames() as f64 / f64::from(prompt.rate),
         stages,
         tokens: continuation.stage_tokens().into_iter().collect(),

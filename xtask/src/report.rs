@@ -59,6 +59,10 @@ pub struct Render {
     pub temperatures: [f32; 3],
     /// Nucleus.
     pub top_p: f32,
+    /// How closely it was held to its prompt, in times of what the pack says.
+    pub hold: f32,
+    /// How dense it was to be, in times of the prompt.
+    pub density: f32,
     /// Seconds of prompt.
     pub prompt_seconds: f64,
     /// Work of each stage.

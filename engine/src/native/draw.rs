@@ -120,6 +120,17 @@ impl Candidates {
     }
 }
 
+/// Adds to each logit what tilts it; all together stay as likely as they were.
+#[inline(always)]
+pub(super) fn tilted<I: Isa>(logits: &mut [f32], tilt: &[f32]) {
+    let before = log_sum_exp::<I>(logits);
+    for (logit, tilt) in logits.iter_mut().zip(tilt) {
+        *logit += tilt;
+    }
+    let off = before - log_sum_exp::<I>(logits);
+    logits.iter_mut().for_each(|logit| *logit += off);
+}
+
 /// ln(1 + eˣ).
 fn soft_plus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()

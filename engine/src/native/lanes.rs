@@ -1,7 +1,7 @@
 //! A stage at work: one continuation, or several that go side by side (lanes).
 
 use super::Processor;
-use super::draw::Candidates;
+use super::draw::{Candidates, tilted};
 use super::forward::{Cache, Scratch};
 use super::matrix::{Isa, Portable};
 use super::weights::Weights;
@@ -26,6 +26,8 @@ pub(crate) struct Lanes {
     logits: Vec<f32>,
     candidates: Candidates,
     noise: Vec<f32>,
+    /// Of each lane, what is added to the logits of notes.
+    tilt: Vec<f32>,
     draw: Draw,
     sampled: Vec<i64>,
     log_prob: Vec<f32>,
@@ -59,6 +61,7 @@ impl Lanes {
             logits: Vec::new(),
             candidates: Candidates::default(),
             noise: vec![0.0; tokens * weights.candidates],
+            tilt: vec![0.0; lanes * weights.notes.len()],
             draw: Draw::new(0.0, 1.0),
             sampled: vec![0; tokens],
             log_prob: vec![0.0; tokens],
@@ -82,8 +85,9 @@ impl Lanes {
         self.filled = 0;
     }
 
-    pub(crate) fn draw(&mut self, draw: Draw, noise: impl FnOnce(&mut [f32])) {
-        noise(&mut self.noise);
+    /// How the next positions are drawn; `fill` fills the noise and the tilt.
+    pub(crate) fn draw(&mut self, draw: Draw, fill: impl FnOnce(&mut [f32], &mut [f32])) {
+        fill(&mut self.noise, &mut self.tilt);
         self.draw = draw;
     }
 
@@ -157,8 +161,9 @@ impl Lanes {
     /// A frame, codebook by codebook, of every lane.
     #[inline(always)]
     fn sample<I: Isa>(&mut self, codes: &[i64]) {
-        let Self { weights, scratch, last, begin, logits, candidates, noise, draw, sampled, log_prob, .. } = self;
+        let Self { weights, scratch, last, begin, logits, candidates, noise, tilt, draw, sampled, log_prob, .. } = self;
         let (columns, count, vocabulary) = (weights.columns, weights.candidates, weights.cardinality);
+        let notes = weights.notes.clone();
         weights.begin_frame::<I>(scratch, last, begin);
         let mut before = vec![0; self.lanes];
         for level in 0..columns {
@@ -168,6 +173,9 @@ impl Lanes {
                 let (told, untold) = own.split_at_mut(vocabulary);
                 for (told, untold) in told.iter_mut().zip(untold) {
                     *told = *untold + (*told - *untold) * weights.recipe.guidance;
+                }
+                if level < weights.tilted {
+                    tilted::<I>(&mut told[notes.clone()], &tilt[lane * notes.len()..][..notes.len()]);
                 }
                 let at = lane * columns + level;
                 let noise = &noise[at * count..][..count];

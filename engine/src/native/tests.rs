@@ -60,13 +60,21 @@ fn played(runner: &Runner, case: &mut Case, frames: usize, told: Option<&Steps>)
     for frame in 0..frames {
         let (_, cond) = case.tokens(1);
         let draw = case.draw;
-        model.draw(draw, |out| noise.fill(frame, draw.greedy, out));
+        model.draw(draw, |out, tilt| {
+            noise.fill(frame, draw.greedy, out);
+            lean(tilt, frame + 1);
+        });
         model.run(&last, &cond).unwrap();
         let (ids, log_prob) = model.sampled();
         steps.push((ids.to_vec(), log_prob.to_vec()));
         last = told.map_or(ids, |told| &told[frame].0).to_vec();
     }
     steps
+}
+
+/// Some tilt, another for each `which`.
+fn lean(tilt: &mut [f32], which: usize) {
+    tilt.iter_mut().enumerate().for_each(|(i, tilt)| *tilt = (i as f32 * which as f32).sin());
 }
 
 fn cases(pack: &Pack) -> Vec<(Spec, usize)> {
@@ -171,7 +179,9 @@ fn side_by_side(runner: &Runner, case: &mut Case) {
         let mut last = codes[codes.len() - spec.codebooks..].repeat(seeds.len());
         let mut found = vec![Steps::new(); seeds.len()];
         for frame in 0..6 {
-            lanes.draw(case.draw, |out| {
+            lanes.draw(case.draw, |out, tilt| {
+                let tilts = tilt.chunks_exact_mut(spec.tilts().max(1));
+                tilts.zip(seeds).for_each(|(tilt, seed)| lean(tilt, *seed as usize));
                 for (noise, out) in noise.iter_mut().zip(out.chunks_exact_mut(size)) {
                     noise.fill(frame, false, out);
                 }

@@ -58,6 +58,9 @@ pub(crate) struct Weights {
     /// What the condition is where it is not known, if what it would be without it is computed as well.
     pub(super) unknown: Option<i64>,
     pub(super) candidates: usize,
+    /// The tokens that are notes, and of how many codebooks they are tilted; empty where none are.
+    pub(super) notes: Range<usize>,
+    pub(super) tilted: usize,
     pub(super) context: usize,
     pub(super) head_dim: usize,
     pub(super) kv_heads: usize,
@@ -104,6 +107,8 @@ impl Weights {
         let depth_layers = (0..).take_while(|i| from.0.contains_key(format!("depth.{i}.qkv_Q8").as_str())).count();
         let depth = layers("depth", depth_layers)?;
         let depth_norm = from.floats("depth.norm.gain")?;
+        let notes = spec.density.as_ref().map_or(0..0, |of| usize::from(of.notes[0])..usize::from(of.notes[1]));
+        let tilted = spec.density.as_ref().filter(|_| spec.harmony.is_some()).map_or(0, |of| of.codebooks);
         let weights = Self {
             processor: Processor::found(),
             columns: spec.codebooks,
@@ -111,6 +116,8 @@ impl Weights {
             cardinality: spec.cardinality,
             unknown: guided.then_some(unknown as i64),
             candidates: spec.candidates,
+            notes: if tilted > 0 { notes } else { 0..0 },
+            tilted,
             context: spec.context,
             head_dim: spec.head_dim,
             kv_heads,
@@ -183,6 +190,7 @@ impl Weights {
                 "the number of candidates",
                 self.candidates == self.recipe.candidates && (2..=self.cardinality).contains(&self.candidates),
             ),
+            ("the notes", self.notes.end <= self.cardinality && self.tilted <= self.columns),
             ("the rests", rests.is_none_or(|(from, to)| 0 < from && from < to && to <= self.cardinality)),
         ];
         match checks.iter().find(|(_, good)| !good) {

@@ -134,6 +134,22 @@ fn stages(m: &Manifest) -> Result<(), Complaint> {
                 "an autoregressive stage of the semantic stream, as many notes as candidates but fewer than tokens, some of its codebooks, 0.1 to 60 seconds, a share of 0.1 to 10, gain and most of at most 10",
             )?;
         }
+        if let Some(h) = &s.harmony {
+            let within = (0.0..=10.0).contains(&h.gain) && (0.0..=1.0).contains(&h.profile);
+            expect(
+                s.density.is_some() && h.lowest < 128 && h.levels > 0 && within && (1e-6..=1.0).contains(&h.floor),
+                format!("stage {id}: {h:?}"),
+                "a stage with a density, a MIDI key, tokens for each, a gain of at most 10, a profile of at most 1, a floor of 0.000001 to 1",
+            )?;
+        }
+        if let Some(p) = &s.pulse {
+            let within = (0.0..=10.0).contains(&p.gain) && (0.1..=60.0).contains(&p.seconds);
+            expect(
+                s.density.is_some() && within,
+                format!("stage {id}: {p:?}"),
+                "a stage with a density, a gain of at most 10, 0.1 to 60 seconds",
+            )?;
+        }
         if let Some(condition) = &s.condition {
             let n = condition.offsets.len();
             let flat = s.kind == StageKind::Flattened;

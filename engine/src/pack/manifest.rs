@@ -231,6 +231,21 @@ pub struct Stage {
     pub top_p: f32,
     /// How it keeps to its prompt's density (autoregressive, of the semantic stream, with rests).
     pub density: Option<Density>,
+    /// How it keeps to its prompt's key (with a density).
+    pub harmony: Option<Harmony>,
+    /// How it keeps to its prompt's pulse (with a density).
+    pub pulse: Option<Pulse>,
+}
+
+impl Stage {
+    /// Note tokens whose logits are tilted from outside; 0 of a stage without `harmony`.
+    #[must_use]
+    pub fn tilts(&self) -> usize {
+        match (&self.density, &self.harmony) {
+            (Some(density), Some(_)) => usize::from(density.notes[1].saturating_sub(density.notes[0])),
+            _ => 0,
+        }
+    }
 }
 
 /// `[stage.density]`
@@ -248,6 +263,30 @@ pub struct Density {
     pub gain: f32,
     /// Most by which they are raised or lowered.
     pub most: f32,
+}
+
+/// `[stage.harmony]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Harmony {
+    /// MIDI key of the first note token.
+    pub lowest: u8,
+    /// Tokens of each key, one after the other.
+    pub levels: usize,
+    /// By how much the logits of notes are lowered, for each unit of the logarithm of how much rarer their pitch class is.
+    pub gain: f32,
+    /// The share of the prompt's key in what is wanted; the rest is the prompt's own notes.
+    pub profile: f32,
+    /// Added to the share of each pitch class, so that what is not in the prompt is not forbidden.
+    pub floor: f32,
+}
+
+/// `[stage.pulse]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Pulse {
+    /// By how much the log odds of a rest are raised off the beat and lowered on it, where everything has been on it.
+    pub gain: f32,
+    /// Seconds over which what has been struck tells where the beat is, and how sure.
+    pub seconds: f32,
 }
 
 /// `[[file]]`

@@ -83,6 +83,12 @@ fn names_what_is_wrong_with_a_bad_manifest() {
             "top_p = 0.95\ndensity = { notes = [1, 9], codebooks = 1, seconds = 2, share = 1, gain = 1, most = 1 }",
             "Density",
         ),
+        ("top_p = 0.95", "top_p = 0.95\npulse = { gain = 1, seconds = 4 }", "Pulse"),
+        (
+            "top_p = 0.95",
+            "top_p = 0.95\nharmony = { lowest = 21, levels = 8, gain = 1, profile = 0.5, floor = 0.02 }",
+            "Harmony",
+        ),
         ("name = \"e.onnx\"", "name = \"../e.onnx\"", "file name"),
         ("kind = \"autoregressive\"", "kind = \"magic\"", "magic"),
         ("[audio]", "[audio", "TOML"),

@@ -2,7 +2,7 @@
 //! transformer).
 
 use super::cached;
-use super::density::Density;
+use super::held::Held;
 use super::runner::{Runner, Transformer};
 use super::{Stage, Streams, sound};
 use crate::error::Result;
@@ -35,7 +35,7 @@ pub(super) struct Autoregressive {
     next: usize,
     first: usize,
     /// Of each lane, once it has begun; frames a second.
-    densities: Vec<Density>,
+    held: Vec<Held>,
     rate: f32,
 }
 
@@ -51,9 +51,9 @@ impl Autoregressive {
         let noise = vec![Noise::new(0, place, spec.codebooks * spec.candidates)];
         let rate = manifest.audio.sample_rate as f32 / own as f32;
         let hops = (own, other);
-        let densities = Vec::new();
+        let held = Vec::new();
         let (base, next, first) = (0, 0, 0);
-        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first, densities, rate })
+        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first, held, rate })
     }
 
     /// A lane for each seed, all of them where this one is; `runner` is its own or [`Models::second`](crate::models::Models).
@@ -64,8 +64,8 @@ impl Autoregressive {
         let noise = |seed: &u64| Noise::new(*seed, self.place, spec.codebooks * spec.candidates);
         let noise = seeds.iter().map(noise).collect();
         let Self { place, window, hops, unknown, base, next, first, rate, .. } = *self;
-        let densities = Vec::new();
-        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first, densities, rate })
+        let held = Vec::new();
+        Ok(Self { spec, place, runner, noise, model, window, hops, unknown, base, next, first, held, rate })
     }
 
     /// The frame of the conditioning stream at the time of a frame of its own.
@@ -122,17 +122,21 @@ impl Autoregressive {
         if next > self.base { self.run(lanes, self.base, next) } else { Ok(()) }
     }
 
-    fn draw(&mut self, draw: Draw, frame: usize) {
-        let Self { noise, model, densities, spec, .. } = self;
-        model.draw(draw, |out| {
+    fn draw(&mut self, draw: Draw, sampling: &Sampling, frame: usize) {
+        let Self { noise, model, held, spec, .. } = self;
+        model.draw(draw, |out, tilt| {
             let each = out.len() / noise.len();
             for (lane, out) in noise.iter_mut().zip(out.chunks_exact_mut(each)) {
                 lane.fill(frame, draw.greedy, out);
             }
+            tilt.fill(0.0);
             if !draw.greedy {
-                for (density, out) in densities.iter().zip(out.chunks_exact_mut(each)) {
+                for (held, out) in held.iter().zip(out.chunks_exact_mut(each)) {
                     // The first codebook's last candidate is the rest; what is added to its noise is added to its log-probability.
-                    out[spec.candidates - 1] += density.calm();
+                    out[spec.candidates - 1] += held.calm(sampling);
+                }
+                for (held, out) in held.iter().zip(tilt.chunks_exact_mut(spec.tilts().max(1))) {
+                    held.tilt(sampling, out);
                 }
             }
         });
@@ -141,23 +145,25 @@ impl Autoregressive {
     /// [`Stage::advance`] of every lane.
     pub(super) fn advance_lanes(&mut self, lanes: &mut [Streams], end: usize, sampling: &Sampling) -> Result<()> {
         let draw = Draw::new(sampling.temperature(&self.spec.id, 0), sampling.top_p);
-        if let (Some(spec), true) = (&self.spec.density, self.densities.is_empty()) {
-            let begin = |streams: &Streams| Density::new(spec, self.rate, streams.of(self.spec.writes), self.first);
-            self.densities = lanes.iter().map(begin).collect();
+        if self.held.is_empty() {
+            // All lanes have the same prompt.
+            let prompt = lanes[0].of(self.spec.writes);
+            self.held = Held::new(&self.spec, self.rate, prompt, self.first)
+                .map_or_else(Vec::new, |one| vec![one; lanes.len()]);
         }
         while self.next < end {
             if self.model.filled() + 1 > self.spec.context {
                 self.refill(lanes, self.next, self.spec.context / 2)?;
             }
-            self.draw(draw, self.next - self.first);
+            self.draw(draw, sampling, self.next - self.first);
             self.run(lanes, self.next, self.next + 1)?;
             let (ids, log_prob) = self.model.sampled();
             sound(|reason| self.runner.failed(reason), &self.spec, ids, log_prob)?;
             for (streams, ids) in lanes.iter_mut().zip(ids.chunks_exact(self.spec.codebooks)) {
                 streams.write(&self.spec, self.next, ids);
             }
-            for (density, streams) in self.densities.iter_mut().zip(lanes.iter()) {
-                density.hear(streams.of(self.spec.writes).frame(self.next));
+            for (held, streams) in self.held.iter_mut().zip(lanes.iter()) {
+                held.hear(streams.of(self.spec.writes).frame(self.next));
             }
             self.next += 1;
         }
@@ -168,7 +174,7 @@ impl Autoregressive {
 impl Stage for Autoregressive {
     fn prefill(&mut self, streams: &Streams, end: usize, closed: bool) -> Result<()> {
         let end = if closed { end } else { end.min(self.sure(streams)).max(self.next) };
-        self.draw(Draw::new(0.0, 1.0), 0);
+        self.draw(Draw::new(0.0, 1.0), &Sampling::DEFAULT, 0);
         let lanes = std::slice::from_ref(streams);
         // One position less than fits, so that the first step still has room.
         if self.model.filled() > 0 && end - self.base < self.spec.context {
@@ -181,7 +187,7 @@ impl Stage for Autoregressive {
         }
         self.next = end;
         self.first = end;
-        self.densities.clear();
+        self.held.clear();
         Ok(())
     }
 

@@ -21,6 +21,9 @@ pub(super) fn check(spec: &Spec, graph: &Graph, columns: usize, window: Option<u
     graph.expect_input("total", Int32, &[])?;
     graph.expect_input("seqlens_k", Int32, &[Some(1)])?;
     graph.expect_input("noise", Float32, &[Some(1), c, Some(spec.candidates)])?;
+    if spec.tilts() > 0 {
+        graph.expect_input("tilt", Float32, &[Some(1), Some(spec.tilts())])?;
+    }
     graph.expect_input("inv_temperature", Float32, &[])?;
     graph.expect_input("top_p", Float32, &[])?;
     graph.expect_output("sampled", Int64, &[Some(1), c])?;
@@ -68,6 +71,7 @@ struct Tensors {
     total: Tensor<i32>,
     seqlens_k: Tensor<i32>,
     noise: Tensor<f32>,
+    tilt: Option<Tensor<f32>>,
     inv_temperature: Tensor<f32>,
     top_p: Tensor<f32>,
     sampled: Tensor<i64>,
@@ -134,9 +138,10 @@ impl Cached {
         self.filled = 0;
     }
 
-    /// How the next positions are drawn; `noise` fills what the graph is given of it.
-    pub(super) fn draw(&mut self, draw: Draw, noise: impl FnOnce(&mut [f32])) {
-        noise(self.tensors.noise.extract_tensor_mut().1);
+    /// How the next positions are drawn; `fill` fills what the graph is given of noise and tilt.
+    pub(super) fn draw(&mut self, draw: Draw, fill: impl FnOnce(&mut [f32], &mut [f32])) {
+        let tilt = self.tensors.tilt.as_mut().map_or(&mut [][..], |tilt| tilt.extract_tensor_mut().1);
+        fill(self.tensors.noise.extract_tensor_mut().1, tilt);
         write(&mut self.tensors.inv_temperature, &[draw.inv_temperature]);
         write(&mut self.tensors.top_p, &[draw.top_p]);
     }
@@ -215,6 +220,7 @@ impl Tensors {
             total: Tensor::new(&allocator, scalar)?,
             seqlens_k: Tensor::new(&allocator, [lanes])?,
             noise: Tensor::new(&allocator, [lanes, columns, spec.candidates])?,
+            tilt: (spec.tilts() > 0).then(|| Tensor::new(&allocator, [lanes, spec.tilts()])).transpose()?,
             inv_temperature: Tensor::new(&allocator, scalar)?,
             top_p: Tensor::new(&allocator, scalar)?,
             sampled: Tensor::new(&allocator, [lanes, columns])?,
@@ -238,6 +244,9 @@ impl Tensors {
         binding.bind_input("total", &self.total)?;
         binding.bind_input("seqlens_k", &self.seqlens_k)?;
         binding.bind_input("noise", &self.noise)?;
+        if let Some(tilt) = &self.tilt {
+            binding.bind_input("tilt", tilt)?;
+        }
         binding.bind_input("inv_temperature", &self.inv_temperature)?;
         binding.bind_input("top_p", &self.top_p)?;
         binding.bind_output("sampled", &mut self.sampled)?;

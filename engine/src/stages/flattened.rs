@@ -136,14 +136,14 @@ impl Stage for Flattened {
         while self.next < end {
             let base = self.window_of(self.next);
             if base != self.base || self.model.filled() == 0 {
-                self.model.draw(Draw::new(0.0, 1.0), |noise| noise.fill(0.0));
+                self.model.draw(Draw::new(0.0, 1.0), |noise, _| noise.fill(0.0));
                 self.refill(streams, base, self.next)?;
             }
             self.noise.fill(self.next - self.first, draw.greedy, &mut noise);
             let mut frame = Vec::with_capacity(books);
             for book in 0..books {
                 let part = &noise[book * candidates..(book + 1) * candidates];
-                self.model.draw(draw, |noise| noise.copy_from_slice(part));
+                self.model.draw(draw, |noise, _| noise.copy_from_slice(part));
                 self.model.run(&[self.last], &[])?;
                 let (ids, log_prob) = self.model.sampled();
                 sound(|reason| self.graph.failed(reason), &self.spec, ids, log_prob)?;

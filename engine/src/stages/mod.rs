@@ -4,8 +4,8 @@
 mod autoregressive;
 pub(crate) mod batch;
 mod cached;
-mod density;
 mod flattened;
+mod held;
 mod parallel;
 pub(crate) mod runner;
 

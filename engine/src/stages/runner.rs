@@ -114,11 +114,11 @@ impl Transformer {
         }
     }
 
-    /// How the next positions are drawn; `noise` fills what it is given of it.
-    pub(crate) fn draw(&mut self, draw: Draw, noise: impl FnOnce(&mut [f32])) {
+    /// How the next positions are drawn; `fill` fills the noise, and the tilt of each lane's notes (empty of a stage without one).
+    pub(crate) fn draw(&mut self, draw: Draw, fill: impl FnOnce(&mut [f32], &mut [f32])) {
         match self {
-            Self::Session(model) => model.draw(draw, noise),
-            Self::Native(model) => model.draw(draw, noise),
+            Self::Session(model) => model.draw(draw, fill),
+            Self::Native(model) => model.draw(draw, fill),
         }
     }
 

@@ -164,8 +164,8 @@ fn bext(provenance: &Provenance<'_>) -> Vec<u8> {
     let p = &take.provenance;
     let [semantic, coarse, fine] = p.temperatures;
     let description = format!(
-        "{}: {}; pack {} {:.12}; seed {}; temperatures {semantic} {coarse} {fine}; top-p {}",
-        take.name, provenance.what, p.pack, p.pack_hash, p.seed, p.top_p
+        "{}: {}; pack {} {:.12}; seed {}; temperatures {semantic} {coarse} {fine}; top-p {}; hold {}; density {}",
+        take.name, provenance.what, p.pack, p.pack_hash, p.seed, p.top_p, p.hold, p.density
     );
     let (date, time) = date_and_time(p.made_at);
     let mut body = Vec::with_capacity(700);
@@ -198,12 +198,14 @@ fn info(provenance: &Provenance<'_>) -> Vec<u8> {
     let p = &take.provenance;
     let [semantic, coarse, fine] = p.temperatures;
     let comment = format!(
-        "{}; pack {} ({}), seed {}, temperatures {semantic} {coarse} {fine}, top-p {}, device {}, tempo {}, prompt {:.3} s",
+        "{}; pack {} ({}), seed {}, temperatures {semantic} {coarse} {fine}, top-p {}, hold {}, density {}, device {}, tempo {}, prompt {:.3} s",
         provenance.what,
         p.pack,
         p.pack_hash,
         p.seed,
         p.top_p,
+        p.hold,
+        p.density,
         p.device,
         p.tempo.map_or_else(|| "unknown".into(), |t| format!("{t} bpm")),
         take.prompt_seconds(),

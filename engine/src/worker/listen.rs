@@ -273,10 +273,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Temperatures and top-p as they are set now.
+    /// How tokens are drawn, as it is set now.
     pub(super) fn sampling(&self) -> Sampling {
-        let controls = &self.shared.config.controls;
-        Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() }
+        self.shared.config.controls.sampling()
     }
 
     /// Plays the selected take; offline exactly from `clock` if it was asked for on the sample clock, else as soon as it

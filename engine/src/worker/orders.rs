@@ -169,7 +169,7 @@ impl Worker {
         self.make_way();
         let role = Role {
             seed: Some(take.provenance.seed),
-            sampling: Some(Sampling { temperatures, top_p: take.provenance.top_p }),
+            sampling: Some(Sampling { temperatures, ..take.provenance.sampling() }),
             ..Role::heard(Place::Free, take.provenance.tempo)
         };
         if let Err(error) = self.perform_again(take, picture, role) {

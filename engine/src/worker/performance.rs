@@ -417,6 +417,8 @@ impl Performance {
             stars: self.stars,
             seed: self.seed,
             temperatures: self.sampling.temperatures,
+            hold: self.sampling.hold,
+            density: self.sampling.density,
             seconds: self.frames() as f64 / f64::from(self.sample_rate),
             prompt: self.prompt_waveform.clone(),
             continuation: self.picture.picture(),

@@ -11,7 +11,6 @@ use super::takes::{Audio, Takes};
 use super::timeline::Timeline;
 use super::{Lifecycle, Live, Threads};
 use crate::command::{ExportContent, ExportRequest};
-use crate::continuation::Sampling;
 use crate::error::Error;
 use crate::models::LoadRequest;
 use crate::platform;
@@ -252,7 +251,7 @@ impl Worker {
         let controls = &self.shared.config.controls;
         let stepping = !performance.done;
         if stepping {
-            let sampling = Sampling { temperatures: controls.temperatures(), top_p: controls.top_p.get() };
+            let sampling = controls.sampling();
             if let Err(error) = performance.step(&sampling) {
                 let id = performance.id;
                 self.queue.clear();

@@ -289,6 +289,8 @@ impl Takes {
             stars: take.stars,
             seed: take.provenance.seed,
             temperatures: take.provenance.temperatures,
+            hold: take.provenance.hold,
+            density: take.provenance.density,
             seconds: take.seconds(),
             prompt_seconds: take.prompt_seconds(),
             prompt: pictures.map(|p| p.prompt.waveform.clone()).unwrap_or_default(),

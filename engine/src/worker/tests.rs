@@ -109,6 +109,7 @@ impl Source for Fake {
             version: "1".into(),
             title: String::new(),
             stages: vec!["semantic".into()],
+            held: false,
             sample_rate: PACK_RATE,
             channels: 1,
             device: if self.loses_at.is_some() { "cuda" } else { "cpu" }.into(),

@@ -137,6 +137,8 @@ macro_rules! with_param {
             Key::Touch => with_param!(@ &params.t_coarse, $param, $body),
             Key::Detail => with_param!(@ &params.t_fine, $param, $body),
             Key::Focus => with_param!(@ &params.top_p, $param, $body),
+            Key::Hold => with_param!(@ &params.hold, $param, $body),
+            Key::Density => with_param!(@ &params.density, $param, $body),
             Key::Seed => with_param!(@ &params.seed, $param, $body),
             Key::Start => with_param!(@ &params.start, $param, $body),
             Key::Play => with_param!(@ &params.play, $param, $body),

@@ -5,7 +5,7 @@ use super::icons::Icon;
 use super::knob::Knob;
 use super::takes;
 use super::theme::{self, SMALL};
-use super::view::{Act, Acts, Control, Desk, Key, View, seconds};
+use super::view::{Act, Acts, Desk, Key, View, seconds};
 use super::widgets::{Fader, Tile, field, focus_ring, switch, text_in, width_of};
 use egui::{Align2, Color32, CursorIcon, Id, Rect, Sense, Ui, pos2, vec2};
 use segue_engine::command::Command;
@@ -274,45 +274,53 @@ fn words(ui: &Ui, rect: Rect, above: &str, ink: Color32, below: &str, less: Colo
 
 const BODY_BELOW: f32 = 12.5;
 
-/// Focus, seed, variations, trigger note, duet.
-fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
-    let step = (rect.height() - 24.0) / 4.0;
-    let line = |index: usize| Rect::from_min_size(rect.min + vec2(0.0, index as f32 * step), vec2(rect.width(), 24.0));
-    let value = |line: Rect| Rect::from_min_max(pos2(line.right() - 64.0, line.top()), line.max);
-    let mut row = |ui: &mut Ui, index: usize, control: &Control, name: &str, hint: &str| {
-        let line = line(index);
-        let words = line.with_max_x(value(line).left() - 2.0);
-        text_in(ui.painter(), words, Align2::LEFT_CENTER, name, theme::font(SMALL), theme::muted());
-        field(ui, value(line), control, name, hint, desk, acts);
-    };
-    row(
-        ui,
-        0,
-        view.control(Key::Focus),
+/// What has a line of its own beside the knobs: its name, and what it means.
+const FIELDS: [(Key, &str, &str); 6] = [
+    (
+        Key::Focus,
         "Focus",
         "How far Segue strays from the likely: it chooses among the likeliest continuations that together have this \
          probability (top-p).",
-    );
-    row(
-        ui,
-        1,
-        view.control(Key::Seed),
+    ),
+    (
+        Key::Hold,
+        "Hold",
+        "How closely Segue keeps to what you played: its key, its pulse, its density. 0 %: it plays as it has learnt, \
+         and may wander off.",
+    ),
+    (Key::Density, "Density", "How many notes Segue plays, of what you played: sparser, as dense, or denser."),
+    (
+        Key::Seed,
         "Seed",
         "The number the dice start from. 0: a new one for every take. The same seed with the same prompt and settings \
          gives the same take (on the CPU).",
-    );
-    row(
-        ui,
-        2,
-        view.control(Key::Variations),
+    ),
+    (
+        Key::Variations,
         "Variations",
         "Takes made at once, 1–8, each with a seed of its own: the first is played, the others follow silently.",
-    );
-    let hint = "A MIDI note that presses Capture & Continue, at its exact sample.";
-    row(ui, 3, view.control(Key::TriggerNote), "MIDI note", hint);
+    ),
+    (Key::TriggerNote, "MIDI note", "A MIDI note that presses Capture & Continue, at its exact sample."),
+];
+
+/// Those, and the duet.
+fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
+    let held = view.status.pack.as_ref().is_none_or(|pack| pack.held);
+    let fields: Vec<_> = FIELDS.iter().filter(|(key, ..)| held || !matches!(key, Key::Hold | Key::Density)).collect();
+    let height = (rect.height() / (fields.len() + 1) as f32 - 1.5).min(24.0);
+    let step = (rect.height() - height) / fields.len() as f32;
+    let line =
+        |index: usize| Rect::from_min_size(rect.min + vec2(0.0, index as f32 * step), vec2(rect.width(), height));
+    let value = |line: Rect| Rect::from_min_max(pos2(line.right() - 64.0, line.top()), line.max);
+    for (index, (key, name, hint)) in fields.iter().enumerate() {
+        let line = line(index);
+        let words = line.with_max_x(value(line).left() - 2.0);
+        text_in(ui.painter(), words, Align2::LEFT_CENTER, name, theme::font(SMALL), theme::muted());
+        field(ui, value(line), view.control(*key), name, hint, desk, acts);
+    }
     let duet = "Nobody presses anything: Segue plays on when you have paused this long, and listens when you play again \
                 (D).";
-    let last = line(4);
+    let last = line(fields.len());
     field(ui, value(last), view.control(Key::DuetPause), "Duet pause", duet, desk, acts);
     let words = last.with_max_x(value(last).left() - 2.0);
     switch(ui, words, view.control(Key::Duet), "Duet", duet, acts);

@@ -173,8 +173,8 @@ pub(super) fn facts_of(take: &TakeSummary, making: bool) -> String {
     }
     let tempo = take.tempo.map(|tempo| format!(" at {tempo:.0} bpm")).unwrap_or_default();
     format!(
-        "{}\n{} of music on {} of prompt{tempo}, seed {}.\nTemperatures: Ideas {:.2}, Touch {:.2}, Detail {:.2}.\nMade \
-         with {}.\n\nClick to select (while a take plays: A/B). Double-click to rename. Right-click for more.",
+        "{}\n{} of music on {} of prompt{tempo}, seed {}.\nTemperatures: Ideas {:.2}, Touch {:.2}, Detail {:.2}; hold \
+         {:.0} %, density {:.0} %.\nMade with {}.\n\nClick to select (while a take plays: A/B). Double-click to rename. Right-click for more.",
         take.name,
         seconds(take.seconds),
         seconds(take.prompt_seconds),
@@ -182,6 +182,8 @@ pub(super) fn facts_of(take: &TakeSummary, making: bool) -> String {
         take.temperatures[0],
         take.temperatures[1],
         take.temperatures[2],
+        take.hold * 100.0,
+        take.density * 100.0,
         take.pack
     )
 }

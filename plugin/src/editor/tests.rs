@@ -41,6 +41,7 @@ fn ready(stages: &[&str]) -> Status {
         version: "1.0".into(),
         title: "Nocturne".into(),
         stages: stages.iter().map(|stage| (*stage).into()).collect(),
+        held: stages.contains(&"semantic"),
         sample_rate: 24_000,
         channels: 1,
         device: "cpu".into(),
@@ -258,7 +259,7 @@ fn each_text(shape: &Shape, f: &mut impl FnMut(&egui::epaint::TextShape)) {
 }
 
 /// Names of controls: there is always room for them.
-const NEVER_CUT: [&str; 19] = [
+const NEVER_CUT: [&str; 21] = [
     "Capture & Continue",
     "Cancel",
     "Prompt",
@@ -272,6 +273,8 @@ const NEVER_CUT: [&str; 19] = [
     "Ideas",
     "Touch",
     "Detail",
+    "Hold",
+    "Density",
     "Variations",
     "MIDI note",
     "Duet",

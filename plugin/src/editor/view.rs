@@ -22,6 +22,8 @@ pub(super) enum Key {
     Touch,
     Detail,
     Focus,
+    Hold,
+    Density,
     Seed,
     Start,
     Play,
@@ -38,7 +40,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Mode,
         Self::Prompt,
         Self::Length,
@@ -46,6 +48,8 @@ impl Key {
         Self::Touch,
         Self::Detail,
         Self::Focus,
+        Self::Hold,
+        Self::Density,
         Self::Seed,
         Self::Start,
         Self::Play,

@@ -31,6 +31,8 @@ fn ids_are_for_ever() {
         "t_coarse",
         "t_fine",
         "top_p",
+        "hold",
+        "density",
         "seed",
         "start",
         "play",

@@ -58,6 +58,16 @@ pub(super) const NUMBER: Text<f32> = Text {
     },
 };
 
+/// Times, as per cent; times are understood where they say so.
+pub(super) const PERCENT: Text<f32> = Text {
+    show: |times| format!("{:.0} %", times * 100.0),
+    read: |typed| match typed.strip_suffix(['x', '×']) {
+        Some(times) => number(times),
+        None if matches!(typed, "off" | "none") => Some(0.0),
+        None => number(typed.trim_end_matches('%')).map(|percent| percent / 100.0),
+    },
+};
+
 /// Seconds; milliseconds and minutes are understood.
 pub(super) const SECONDS: Text<f32> = Text { show: |value| format!("{value:.1} s"), read: seconds };
 

@@ -17,6 +17,8 @@ fn take(id: u64) -> Take {
             seed: id * 7,
             temperatures: [0.6, 0.8, 0.1 + 0.2],
             top_p: 0.95,
+            hold: 0.5,
+            density: 1.25,
             device: "cpu".into(),
             tempo: Some(119.999_999_999_7),
             made_at: 1_790_000_000,
@@ -113,9 +115,10 @@ fn the_oldest_format_still_opens() {
         let frames = (take.prompt_samples + take.continuation_samples) / 480;
         assert!(take.acoustic.frames() >= frames && take.semantic.frames() >= frames / 2, "{}", take.name);
         assert_eq!(take.provenance.temperatures, [1.1, 1.1, 0.6]);
+        assert_eq!((take.provenance.hold, take.provenance.density), (1.0, 1.0));
         assert_eq!(take.stars, 0);
     }
-    assert_eq!(state.params.len(), 20, "every parameter but the two buttons has a value");
+    assert_eq!(state.params.len(), 22, "every parameter but the two buttons has a value");
 }
 
 #[test]

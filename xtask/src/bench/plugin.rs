@@ -59,7 +59,9 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
     figures.underruns = Some(holes);
     let long = Plan { length: LONG, variations: TAKES, leave: Some(LEAVE), ..plan };
     eprintln!("plugin, {TAKES} takes: {:.0} s", long.lead + long.prompt + LEAVE);
-    shares.extend(while_generating(&long.perform(&mut first, |_, _| {})?));
+    let performance = long.perform(&mut first, |_, _| {})?;
+    shares.extend(while_generating(&performance));
+    figures.callback_urgent = Some(performance.heard.urgent);
     figures.callback_blocks = Some(shares.len());
     shares.sort_by(f64::total_cmp);
     figures.callback_p50 = quantile(&shares, 0.5);

@@ -84,6 +84,8 @@ pub struct Heard {
     /// Blocks that the host itself called later than a block after they were due: the machine was too busy to be a
     /// host. Nothing the plugin did.
     pub late: usize,
+    /// Whether the system gave the audio thread the priority that hosts ask for; only asked for in real time.
+    pub urgent: bool,
 }
 
 /// How far it is, and whether to go on.
@@ -127,6 +129,7 @@ fn play_blocks(
         planes: [Vec::with_capacity(total + longest), Vec::with_capacity(total + longest)],
         blocks: Vec::with_capacity(1024),
         late: 0,
+        urgent: score.pace == Pace::RealTime && hurry(),
     };
     let mut cues = score.cues.iter().peekable();
     let mut events = EventBuffer::with_capacity(16);
@@ -201,6 +204,24 @@ fn play_blocks(
         }
     }
     Ok(heard)
+}
+
+/// Asks for what a host's audio thread has: that no ordinary thread, a worker say, runs before it. Whether it was given; without
+/// the right to it (root, or `rtprio` in limits.conf) it stays ordinary.
+#[cfg(target_os = "linux")]
+fn hurry() -> bool {
+    use thread_priority::{
+        RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let urgent = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    let priority = ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: 70 });
+    set_thread_priority_and_policy(thread_native_id(), priority, urgent).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hurry() -> bool {
+    false
 }
 
 /// Sleeps until shortly before, as the scheduler is not exact, and then looks at the clock.
