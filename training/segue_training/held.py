@@ -63,7 +63,7 @@ class HarmonyConfig:
 class PulseConfig:
     """The manifest's `pulse` of a stage that has a `density`."""
 
-    gain: float = 1.5
+    gain: float = 2.0
     """By how much the log odds of a rest are raised off the beat and lowered on it, where everything has been on it"""
     seconds: float = 4.0
     """Over which what has been struck tells where the beat is, and how sure"""

@@ -329,9 +329,13 @@ impl Worker {
         }
         let Job::Performing(performance) = std::mem::replace(&mut self.job, Job::Idle) else { return };
         self.dirty = true;
-        self.speed = Some(performance.speed()).filter(|s| *s > 0.0).or(self.speed);
+        let speed = performance.speed();
         match performance.finish() {
             Some(Finished { take, audio, pictures, sketch, select }) => {
+                // Those that were made beside the one that is heard were nearly done when their turn came.
+                if select && speed > 0.0 {
+                    self.speed = Some(speed);
+                }
                 self.takes.add(take, audio, pictures, sketch, select);
             }
             None => self.takes.shelf.set_making(None),

@@ -307,7 +307,7 @@ const FIELDS: [(Key, &str, &str); 6] = [
 fn settings(ui: &mut Ui, rect: Rect, view: &View<'_>, desk: &mut Desk, acts: &mut Acts) {
     let held = view.status.pack.as_ref().is_none_or(|pack| pack.held);
     let fields: Vec<_> = FIELDS.iter().filter(|(key, ..)| held || !matches!(key, Key::Hold | Key::Density)).collect();
-    let height = (rect.height() / (fields.len() + 1) as f32 - 1.5).min(24.0);
+    let height = (rect.height() / (fields.len() + 1) as f32 - 2.5).min(24.0);
     let step = (rect.height() - height) / fields.len() as f32;
     let line =
         |index: usize| Rect::from_min_size(rect.min + vec2(0.0, index as f32 * step), vec2(rect.width(), height));
