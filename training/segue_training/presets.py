@@ -116,9 +116,9 @@ PRESETS = {
         dials=(0.9, 0.7, 0.3, 0.98),
         guidance=2.0,
         held=HeldConfig(
-            DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.7),
+            DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.67, gain=3.5, most=2.5),
             HarmonyConfig(LOWEST_KEY, SemanticConfig().note_levels),
-            PulseConfig(),
+            PulseConfig(gain=2.4),
         ),
     ),
 }
