@@ -78,6 +78,13 @@ pub struct Figures {
     callback_p9999: Option<f64>,
     /// Worst.
     callback_max: Option<f64>,
+    /// The same of a loop that takes as long as `process` in the median and touches no memory, run after each of these blocks by the same
+    /// thread: what the machine itself takes. 50 %.
+    nothing_p50: Option<f64>,
+    /// 99.99 %.
+    nothing_p9999: Option<f64>,
+    /// Worst.
+    nothing_max: Option<f64>,
     /// Holes heard, all runs.
     underruns: Option<usize>,
     /// Not measured here: `cargo xtask test` aborts on the first one.

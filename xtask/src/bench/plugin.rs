@@ -65,12 +65,15 @@ pub(super) fn measure(figures: &mut Figures, args: &Args) -> Result<()> {
         shares.extend(while_generating(&performance));
         figures.callback_urgent = Some(performance.heard.urgent);
     }
+    let [process, nothing] = [|b: &Shares| b.process, |b: &Shares| b.nothing].map(|of| sorted(shares.iter().map(of)));
     figures.callback_blocks = Some(shares.len());
-    shares.sort_by(f64::total_cmp);
-    figures.callback_p50 = quantile(&shares, 0.5);
-    figures.callback_p99 = quantile(&shares, 0.99);
-    figures.callback_p9999 = quantile(&shares, 0.9999);
-    figures.callback_max = shares.last().copied();
+    figures.callback_p50 = quantile(&process, 0.5);
+    figures.callback_p99 = quantile(&process, 0.99);
+    figures.callback_p9999 = quantile(&process, 0.9999);
+    figures.callback_max = process.last().copied();
+    figures.nothing_p50 = quantile(&nothing, 0.5);
+    figures.nothing_p9999 = quantile(&nothing, 0.9999);
+    figures.nothing_max = nothing.last().copied();
     idle(figures)?;
     Ok(())
 }
@@ -93,10 +96,22 @@ fn idle(figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// What `process` took of each block between the trigger and the finished take.
-fn while_generating(p: &Performance) -> Vec<f64> {
+/// Shares of a block.
+struct Shares {
+    process: f64,
+    nothing: f64,
+}
+
+fn sorted(shares: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut shares: Vec<f64> = shares.collect();
+    shares.sort_by(f64::total_cmp);
+    shares
+}
+
+/// What `process`, and nothing, took of each block between the trigger and the finished take.
+fn while_generating(p: &Performance) -> Vec<Shares> {
     let block = BLOCK as f64 / f64::from(RATE);
     let until = |called| p.finished.is_none_or(|end| called < end);
     let blocks = p.heard.blocks.iter().skip(p.trigger / BLOCK).take_while(|b| until(b.called));
-    blocks.map(|b| b.took.as_secs_f64() / block).collect()
+    blocks.map(|b| Shares { process: b.took.as_secs_f64() / block, nothing: b.nothing.as_secs_f64() / block }).collect()
 }

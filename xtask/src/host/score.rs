@@ -5,6 +5,7 @@ use super::song::Song;
 use crate::error::{Error, Result};
 use clack_host::events::event_types::{NoteOnEvent, ParamValueEvent};
 use clack_host::prelude::*;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,31 @@ pub struct Block {
     pub called: Instant,
     /// How long it took.
     pub took: Duration,
+    /// How long nothing took, right after: arithmetic that takes about as long in the median and touches no memory. What it takes
+    /// beyond that is the machine's doing. Only measured in real time.
+    pub nothing: Duration,
+}
+
+/// Does nothing for about as long as something else takes.
+#[derive(Debug)]
+struct Nothing {
+    turns: f32,
+}
+
+impl Nothing {
+    /// How long it takes this time; next time nearer to `like`.
+    fn for_as_long_as(&mut self, like: Duration) -> Duration {
+        let begin = Instant::now();
+        let mut x = black_box(1.0_f32);
+        for _ in 0..self.turns as u32 {
+            x = x * 0.999 + 0.001;
+        }
+        black_box(x);
+        let took = begin.elapsed();
+        // As often too short as too long: their medians are the same.
+        self.turns = (self.turns * if took < like { 1.01 } else { 0.99 }).clamp(100.0, 1e6);
+        took
+    }
 }
 
 /// What came out.
@@ -135,6 +161,7 @@ fn play_blocks(
     let mut events = EventBuffer::with_capacity(16);
     let mut sent_back = EventBuffer::new();
     let mut first = 0;
+    let mut nothing = Nothing { turns: 1_000.0 };
     let begin = Instant::now();
     for size in score.blocks.iter().copied().cycle() {
         if first >= total {
@@ -193,7 +220,9 @@ fn play_blocks(
                 transport.as_ref(),
             )
             .map_err(Error::host)?;
-        heard.blocks.push(Block { called, took: called.elapsed() });
+        let took = called.elapsed();
+        let nothing = if score.pace == Pace::RealTime { nothing.for_as_long_as(took) } else { Duration::ZERO };
+        heard.blocks.push(Block { called, took, nothing });
         for (plane, block) in heard.planes.iter_mut().zip(&output) {
             plane.extend_from_slice(&block[..size]);
         }
