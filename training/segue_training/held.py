@@ -134,9 +134,9 @@ class Pulse:
         """By how much the log odds of a rest are raised."""
         if self._all <= 0:
             return 0.0
-        # What is lowered on the beat lets more through than what is raised off it keeps back: about so much.
+        # What is lowered on the beat lets more through than what is raised off it keeps back: by so much in the mean.
         sure = self._gain * abs(self._beats) / self._all
-        return sure**2 / 4 - self._gain * self._beats.real / self._all
+        return float(np.log(np.i0(sure))) - self._gain * self._beats.real / self._all
 
 
 def tilt(density: dict[str, Any], harmony: dict[str, Any], prompt: np.ndarray) -> np.ndarray:
