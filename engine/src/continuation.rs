@@ -8,6 +8,7 @@
 
 use crate::both::both;
 use crate::error::{Error, Result};
+use crate::loudness::{self, Follower, Gain};
 use crate::models::Models;
 use crate::pack::manifest::{AnalysisSpec, StreamId};
 use crate::prompt::{Ear, OpenPrompt};
@@ -59,7 +60,9 @@ pub struct Continuation {
     prompt: usize,
     /// Samples given out.
     made: usize,
-    gain: [f32; 2],
+    gain: Gain,
+    /// Once it has begun.
+    follower: Option<Follower>,
     started_with: Option<Sampling>,
 }
 
@@ -80,7 +83,7 @@ impl Continuation {
     /// As [`TakeDecoder::new`] and [`Self::prefill`].
     pub fn prefill_take(models: Arc<Models>, take: &Take, seed: u64) -> Result<Self> {
         let (streams, frames) = Self::prompt_of(&models, take)?;
-        Self::begin(&models, streams, frames, take.prompt_samples, take.gain, seed)
+        Self::begin(&models, streams, frames, take.prompt_samples, Gain::at_beginning(take), seed)
     }
 
     /// Continues a take's prompt once more for each seed, as [`Self::prefill_take`] would, but side by side: they are to be
@@ -95,12 +98,12 @@ impl Continuation {
             return Ok(vec![Self::prefill_take(Arc::clone(models), take, *seed)?]);
         }
         let (streams, frames) = Self::prompt_of(models, take)?;
-        let prompt = take.prompt_samples;
+        let (prompt, gain) = (take.prompt_samples, Gain::at_beginning(take));
         let voice = || Ok(Voice::new(warmed_up(models, &streams, frames)?, frames, prompt, models.manifest()));
         let lanes = batch::start(models, &streams, seeds, voice)?;
         let one = |((stages, voice, choir), seed): (Beside, &u64)| {
             let models = Arc::clone(models);
-            let one = Self::of_parts(models, streams.clone(), stages, voice, frames, prompt, take.gain, *seed);
+            let one = Self::of_parts(models, streams.clone(), stages, voice, frames, prompt, gain, *seed);
             Self { choir: Some(choir), ..one }
         };
         Ok(lanes.into_iter().zip(seeds).map(one).collect())
@@ -158,7 +161,7 @@ impl Continuation {
         if heard == 0 {
             return Err(Error::Request(format!("take {:?} is too short to go on from", take.name)));
         }
-        Self::begin(&models, streams, heard, prompt, take.gain, seed)
+        Self::begin(&models, streams, heard, prompt, Gain::at_end(take), seed)
     }
 
     /// Fills the stages' caches with the prompt's tokens, and hands the decoder the first `decoded` acoustic frames.
@@ -167,7 +170,7 @@ impl Continuation {
         streams: Streams,
         decoded: usize,
         prompt: usize,
-        gain: [f32; 2],
+        gain: Gain,
         seed: u64,
     ) -> Result<Self> {
         let (decoder, stages) = both(|| warmed_up(models, &streams, decoded), || start_all(models, &streams, .., seed));
@@ -185,7 +188,7 @@ impl Continuation {
         voice: Arc<Mutex<Voice>>,
         decoded: usize,
         prompt: usize,
-        gain: [f32; 2],
+        gain: Gain,
         seed: u64,
     ) -> Self {
         Self {
@@ -198,6 +201,7 @@ impl Continuation {
             prompt,
             made: 0,
             gain,
+            follower: None,
             started_with: None,
             streams,
             models,
@@ -228,7 +232,13 @@ impl Continuation {
             }
             None => self.make(until, sampling)?,
         }
-        let audio = self.voice.lock().give(until, self.gain);
+        let Self { follower, models, gain, .. } = self;
+        let audio = &models.manifest().audio;
+        let follower = follower.get_or_insert_with(|| {
+            let law = loudness::law(audio.loudness.as_ref(), sampling.hold, *gain);
+            Follower::new(law, audio.sample_rate, audio.level_dbfs)
+        });
+        let audio = self.voice.lock().give(until, gain.channels, follower);
         self.decoded = until;
         self.made += audio[0].len();
         if self.voice.lock().is_lost(until) {
@@ -377,6 +387,12 @@ impl Continuation {
     /// Everything made so far as a take. `sampling` is used for the provenance if nothing has been made yet.
     #[must_use]
     pub fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
+        self.take_up_to(id, name, sampling, self.made)
+    }
+
+    /// The same, of at most so many samples: what has been made beyond is a second at most.
+    #[must_use]
+    pub fn take_up_to(&self, id: TakeId, name: String, sampling: &Sampling, samples: usize) -> Take {
         let (pack, pack_hash) = self.models.provenance_pack();
         let with = self.started_with.unwrap_or(*sampling);
         let mut acoustic = self.memory.whole(&self.streams, StreamId::Acoustic);
@@ -401,9 +417,10 @@ impl Continuation {
             semantic: self.memory.whole(&self.streams, StreamId::Semantic),
             acoustic,
             prompt_samples: self.prompt,
-            continuation_samples: self.made,
+            continuation_samples: samples.min(self.made),
             sample_rate: self.models.sample_rate(),
-            gain: self.gain,
+            gain: self.gain.channels,
+            loudness: self.follower.as_ref().and_then(|follower| follower.law(samples.min(self.made))),
         }
     }
 }

@@ -25,6 +25,7 @@ mod graph;
 pub mod history;
 #[cfg(all(test, feature = "loom"))]
 mod interleavings;
+mod loudness;
 pub mod models;
 mod native;
 pub mod pack;

@@ -4,6 +4,7 @@
 use crate::both::both;
 use crate::continuation::Continuation;
 use crate::error::{Error, Result};
+use crate::loudness::Gain;
 use crate::models::Models;
 use crate::pack::manifest::StreamId;
 use crate::sampler::Sampling;
@@ -154,7 +155,7 @@ impl OpenPrompt {
             return Err(Error::Request("the prompt is too short: play at least a second".into()));
         };
         let matched = ear.matched(&self.mid, self.samples);
-        let gain = self.level.balance.map(|b| b / self.level.gain * matched);
+        let gain = Gain::of_prompt(self.level.balance.map(|b| b / self.level.gain * matched));
         let voice = Voice::new(ear.decoder, frames, self.samples, self.models.manifest());
         let voice = Arc::new(Mutex::new(voice));
         let begun =

@@ -79,6 +79,32 @@ impl Provenance {
     }
 }
 
+/// How a continuation's loudness is held to its prompt's (docs/pack.md, "Loudness"), as it was made: it is always played so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Loudness {
+    /// Over which the power of what is played is averaged.
+    pub seconds: f32,
+    /// Of what it has strayed, in dB, that is taken back; the *Hold* with which it began is in it.
+    pub share: f32,
+    /// Most dB that it is raised or lowered by.
+    pub most: f32,
+    /// The gain in dB at which it begins, its prompt's too; at most `most` of it is heard.
+    pub before: f32,
+    /// The gain in dB at which it ends; as above.
+    pub after: f32,
+}
+
+impl Loudness {
+    /// Whether it can be played so.
+    pub(crate) fn is_sound(&self) -> bool {
+        let finite = [self.seconds, self.share, self.before, self.after].iter().all(|x| x.is_finite());
+        finite && self.seconds > 0.0 && self.share >= 0.0 && (0.0..=MOST_DB).contains(&self.most)
+    }
+}
+
+/// No pack raises or lowers anything by more, in dB.
+pub(crate) const MOST_DB: f32 = 40.0;
+
 /// One continuation. Tokens hold the prompt's frames first, then the generated ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Take {
@@ -106,6 +132,9 @@ pub struct Take {
     /// Factor by which decoded audio is multiplied for each host channel (undoes the prompt's level normalisation
     /// and restores its balance).
     pub gain: [f32; 2],
+    /// How its loudness is held; none of takes that were made without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudness: Option<Loudness>,
 }
 
 impl Take {

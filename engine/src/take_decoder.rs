@@ -1,9 +1,10 @@
 //! Takes back to audio, without generating anything. Worker thread.
 
 use crate::error::{Error, Result};
+use crate::loudness::{Follower, Gain};
 use crate::models::Models;
 use crate::signals::Signals;
-use crate::take::{Take, Tokens};
+use crate::take::{Loudness, Take, Tokens};
 use crate::tokenizers::Decoder;
 use std::ops::Range;
 
@@ -36,7 +37,8 @@ pub(crate) fn check_take(models: &Models, take: &Take) -> Result<()> {
     let sound = semantic
         && fits(&take.acoustic, manifest.codec.codebooks, manifest.codec.cardinality)
         && take.sample_rate == models.sample_rate()
-        && take.gain.iter().all(|g| g.is_finite());
+        && take.gain.iter().all(|g| g.is_finite())
+        && take.loudness.as_ref().is_none_or(Loudness::is_sound);
     if sound {
         Ok(())
     } else {
@@ -52,7 +54,10 @@ pub struct TakeDecoder {
     next: usize,
     /// Samples still to be given, from the take's first token's start.
     wanted: Range<usize>,
-    gain: [f32; 2],
+    /// Where the continuation begins.
+    prompt: usize,
+    gain: Gain,
+    follower: Follower,
 }
 
 impl TakeDecoder {
@@ -90,7 +95,9 @@ impl TakeDecoder {
             acoustic: take.acoustic.clone(),
             next: from,
             wanted,
-            gain: take.gain,
+            prompt: take.prompt_samples,
+            gain: Gain::at_beginning(take),
+            follower: Follower::new(take.loudness.clone(), take.sample_rate, models.manifest().audio.level_dbfs),
         })
     }
 
@@ -108,9 +115,16 @@ impl TakeDecoder {
             self.next = until;
             let skip = (self.wanted.start as isize - start).clamp(0, audio.len() as isize) as usize;
             let given = skip..audio.len().min(skip + self.wanted.len());
+            let before = self.prompt.saturating_sub(self.wanted.start).min(given.len());
             self.wanted.start += given.len();
             if !given.is_empty() {
-                return Ok(Some(audio.left_right(given, self.gain)));
+                let (of_prompt, rest) = (given.start..given.start + before, given.start + before..given.end);
+                let mut all = audio.left_right(of_prompt, self.gain.steady());
+                let made = self.follower.left_right(&audio, rest, self.gain.channels);
+                for (all, made) in all.iter_mut().zip(made) {
+                    all.extend(made);
+                }
+                return Ok(Some(all));
             }
         }
         Ok(None)

@@ -2,6 +2,7 @@
 //! that is played before it: then the sound waits here. Worker thread.
 
 use crate::error::Result;
+use crate::loudness::Follower;
 use crate::pack::manifest::Manifest;
 use crate::recall::Lull;
 use crate::signals::Signals;
@@ -117,12 +118,12 @@ impl Voice {
     }
 
     /// What the decoded frames up to `until` sound like, as far as it has not been given out and lies behind the prompt, at
-    /// these gains.
-    pub(crate) fn give(&mut self, until: usize, gain: [f32; 2]) -> [Vec<f32>; 2] {
+    /// these gains, and as loud as `follower` says.
+    pub(crate) fn give(&mut self, until: usize, gain: [f32; 2], follower: &mut Follower) -> [Vec<f32>; 2] {
         let kept = self.decoded.saturating_sub(until) * self.hop;
         let given = self.waiting.len().saturating_sub(kept);
         let silent = self.before.min(given);
-        let audio = self.waiting.left_right(silent..given, gain);
+        let audio = follower.left_right(&self.waiting, silent..given, gain);
         self.waiting.mid.drain(..given);
         let side = given.min(self.waiting.side.len());
         self.waiting.side.drain(..side);

@@ -260,9 +260,8 @@ fn goes_on_from_a_takes_end_without_a_seam_and_without_encoding() {
     for (prompt, length, asked) in [(3.0, 1.0, 20_000), (6.0, 4.0, 90_000)] {
         let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, prompt), 9).unwrap();
         let played = play_on(&mut continuation, &LIVELY, 24_000, length);
-        let mut take = continuation.take(TakeId(1), "Take 1".into(), &LIVELY);
         // The last chunk reaches beyond what was asked for: the rest of it is known already.
-        take.continuation_samples = asked;
+        let take = continuation.take_up_to(TakeId(1), "Take 1".into(), &LIVELY, asked);
         let mut further = Continuation::prefill_further(Arc::clone(&models), &take, 10).unwrap();
         let on = play_on(&mut further, &LIVELY, 24_000, 1.0);
         let known = played[0].len() - asked;
@@ -270,7 +269,8 @@ fn goes_on_from_a_takes_end_without_a_seam_and_without_encoding() {
         for (on, played) in on.iter().zip(&played) {
             let error: Vec<f32> = on.iter().zip(&played[asked..]).map(|(a, b)| a - b).collect();
             assert!(
-                rms(&error[..known]) < rms(&played[asked..]) * 1e-3,
+                // The hundredths of a second by which loudness is followed begin elsewhere.
+                rms(&error[..known]) < rms(&played[asked..]) * 1e-2,
                 "the first {known} samples are the old take's"
             );
         }

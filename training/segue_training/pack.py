@@ -20,7 +20,7 @@ from .quantize import ship_decoder, ship_stage, ship_tokenizer
 from .stage_graph import export
 from .stages import Stage, StageConfig, build
 
-VERSION = "0.2.5"
+VERSION = "0.2.6"
 
 
 def random_stages(preset: Preset, seed: int) -> dict[str, Stage | flattened.FlattenedStage]:
@@ -106,7 +106,7 @@ def write_pack(
         "license": "CC0-1.0" if random else card.LICENSE,
         "credits": card.credits(preset, data),
         "training_data": card.training_data(data),
-        "audio": tokenizers.audio,
+        "audio": tokenizers.audio | ({"loudness": preset.loudness.described()} if preset.loudness else {}),
         "codec": tokenizers.codec,
         "semantic": tokenizers.semantic,
         "stage": sections,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from .flattened import FlattenedConfig
 from .held import DensityConfig, HarmonyConfig, HeldConfig, PulseConfig
+from .loudness import LoudnessConfig
 from .midi import LOWEST_KEY
 from .notes import KEYS
 from .semantic import SemanticConfig, rest_tokens
@@ -34,6 +35,8 @@ class Preset:
     stages: tuple[StagePreset, ...]
     pianos: tuple[str, ...] = ()
     """What it was trained on, as `card.PIANOS` knows them."""
+    loudness: LoudnessConfig | None = None
+    """How its loudness is held to its prompt's"""
 
     def stage(self, wanted: str) -> StagePreset:
         """The stage with this id."""
@@ -56,6 +59,7 @@ def _chain(
     dials: tuple[float, float, float, float] = (1.1, 1.1, 0.6, 0.95),
     guidance: float = 1.0,
     held: HeldConfig | None = None,
+    loudness: LoudnessConfig | None = None,
 ) -> Preset:
     """Semantic → coarse (the books that fine is given) → fine. `candidates`: of semantic and coarse, if not as many as of fine;
     `dials`: the three temperatures, and top-p of all."""
@@ -93,6 +97,7 @@ def _chain(
             StagePreset("fine", fine, "acoustic", fine.given, dials[2], dials[3]),
         ),
         pianos,
+        loudness,
     )
 
 
@@ -118,8 +123,9 @@ PRESETS = {
         held=HeldConfig(
             DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.67, gain=3.5, most=2.5),
             HarmonyConfig(LOWEST_KEY, SemanticConfig().note_levels),
-            PulseConfig(gain=2.4),
+            PulseConfig(gain=2.7),
         ),
+        loudness=LoudnessConfig(),
     ),
 }
 
@@ -147,6 +153,7 @@ def _tiny(semantic_books: int) -> Preset:
         eagerness=0.3,
         guidance=1.5,
         held=held,
+        loudness=LoudnessConfig() if held else None,
     )
 
 

@@ -11,6 +11,7 @@ import onnxruntime
 
 from . import manifest
 from .held import Held
+from .loudness import held
 from .token_data import condition_window
 
 
@@ -345,8 +346,11 @@ class Pack:
     def audible(self, prompt: np.ndarray, codes: np.ndarray, seconds: float) -> np.ndarray:
         """The sound of what follows a prompt [N] or [N, C]: codes [T, Q] of both → [seconds · rate], or [.., 2] of a
         stereo pack, at the prompt's level."""
-        audio = self.decode(codes) / self.gain(prompt)
-        return audio[len(prompt) : len(prompt) + int(seconds * self.sample_rate)]
+        audio = self.decode(codes)[len(prompt) : len(prompt) + int(seconds * self.sample_rate)]
+        described = self.manifest["audio"]
+        if "loudness" in described:
+            audio = held(audio, self.sample_rate, described["level_dbfs"], described["loudness"])
+        return audio / self.gain(prompt)
 
 
 class Chain:

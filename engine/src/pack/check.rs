@@ -1,6 +1,7 @@
 //! What a manifest must satisfy so that the engine can trust its numbers.
 
 use super::manifest::{Channel, Manifest, StageKind, StreamId};
+use crate::take::MOST_DB;
 
 type Complaint = (String, String);
 
@@ -23,6 +24,13 @@ pub(super) fn check(m: &Manifest) -> Result<(), Complaint> {
     )?;
     expect((1..=2).contains(&m.audio.channels), format!("channels = {}", m.audio.channels), "channels = 1 or 2")?;
     expect((-60.0..=0.0).contains(&m.audio.level_dbfs), format!("level_dbfs = {}", m.audio.level_dbfs), "-60 to 0")?;
+    if let Some(l) = &m.audio.loudness {
+        expect(
+            l.seconds > 0.0 && (0.0..=1.0).contains(&l.share) && (0.0..=MOST_DB).contains(&l.most),
+            format!("audio.loudness {l:?}"),
+            "seconds above 0, a share of 0 to 1, at most 40 dB",
+        )?;
+    }
     for file in &m.files {
         expect(named(&file.name), format!("file name {:?}", file.name), "a plain name inside the pack's folder")?;
         expect(file.bytes <= super::MAX_FILE_BYTES, format!("{}: {} bytes", file.name, file.bytes), "at most 2 GiB")?;

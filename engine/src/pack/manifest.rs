@@ -50,6 +50,19 @@ pub struct Audio {
     pub channels: usize,
     /// RMS in dBFS to which a prompt is brought before encoding.
     pub level_dbfs: f32,
+    /// How a continuation's loudness is held to its prompt's.
+    pub loudness: Option<Loudness>,
+}
+
+/// `[audio.loudness]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Loudness {
+    /// Over which the power of what is played is averaged.
+    pub seconds: f32,
+    /// Of what it has strayed, in dB, that is taken back.
+    pub share: f32,
+    /// Most dB that it is raised or lowered by.
+    pub most: f32,
 }
 
 /// A channel as packs code it.

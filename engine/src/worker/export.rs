@@ -271,6 +271,7 @@ mod tests {
             continuation_samples: 1,
             sample_rate: 24_000,
             gain: [1.0, 1.0],
+            loudness: None,
         }
     }
 

@@ -171,7 +171,7 @@ impl Performance {
     pub(super) fn new(opening: Opening, drawn: Drawn, music: Box<dyn Music>) -> Result<Self> {
         let rate = f64::from(opening.sample_rate);
         let total = opening.length.is_finite().then(|| (f64::from(opening.length.max(0.1)) * rate).round() as u64);
-        let prompt = music.take(opening.id, String::new(), &opening.sampling).prompt_samples;
+        let prompt = music.take(opening.id, String::new(), &opening.sampling, 0).prompt_samples;
         let whole = prompt as f64 / opening.prompt_samples.max(1) as f64;
         let (prompt_waveform, spectrum, sketch) = drawn.open(opening.pack_rate, prompt, whole);
         Ok(Self {
@@ -433,13 +433,12 @@ impl Performance {
 
     /// What there is of it, for continuing its prompt again.
     pub(super) fn so_far(&self) -> Take {
-        let mut take = self.music.take(self.id, self.name.clone(), &self.sampling);
+        // The last chunk reaches beyond what was asked for.
+        let asked = host_frames(self.audio.len() / 2, self.sample_rate, self.pack_rate);
+        let mut take = self.music.take(self.id, self.name.clone(), &self.sampling, asked);
         take.provenance.tempo = self.tempo;
         take.stars = self.stars;
         take.parent = self.parent;
-        // The last chunk reaches beyond what was asked for.
-        let asked = host_frames(self.audio.len() / 2, self.sample_rate, self.pack_rate);
-        take.continuation_samples = take.continuation_samples.min(asked);
         take
     }
 

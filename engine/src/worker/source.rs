@@ -67,8 +67,8 @@ pub(super) trait Music {
     fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]>;
     /// Each stage's id, the frames it has generated, and the first codebook of the latest of them, at most `most`.
     fn ribbons(&self, most: usize) -> Vec<(String, usize, Arc<[u16]>)>;
-    /// Everything so far.
-    fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take;
+    /// Everything so far, but at most so many samples.
+    fn take(&self, id: TakeId, name: String, sampling: &Sampling, samples: usize) -> Take;
 }
 
 /// A prompt being taken in while it is played.
@@ -153,8 +153,8 @@ impl Music for Continuation {
     fn ribbons(&self, most: usize) -> Vec<(String, usize, Arc<[u16]>)> {
         self.ribbons(most)
     }
-    fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
-        self.take(id, name, sampling)
+    fn take(&self, id: TakeId, name: String, sampling: &Sampling, samples: usize) -> Take {
+        self.take_up_to(id, name, sampling, samples)
     }
 }
 

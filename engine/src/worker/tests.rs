@@ -201,7 +201,7 @@ impl Music for FakeMusic {
     fn ribbons(&self, _most: usize) -> Vec<(String, usize, Arc<[u16]>)> {
         vec![("semantic".into(), self.made / 960, Arc::default())]
     }
-    fn take(&self, id: TakeId, name: String, sampling: &Sampling) -> Take {
+    fn take(&self, id: TakeId, name: String, sampling: &Sampling, samples: usize) -> Take {
         let provenance = Provenance {
             pack: "fake 1".into(),
             pack_hash: "fake".into(),
@@ -218,9 +218,10 @@ impl Music for FakeMusic {
             semantic: Tokens::new(1),
             acoustic: Tokens::new(1),
             prompt_samples: self.prompt,
-            continuation_samples: self.made,
+            continuation_samples: samples.min(self.made),
             sample_rate: PACK_RATE,
             gain: [1.0, 1.0],
+            loudness: None,
         }
     }
 }
@@ -608,6 +609,7 @@ fn takes_are_restored_without_generating() {
             TakeId(id),
             format!("Take {id}"),
             &Sampling::default(),
+            48_000,
         );
         take.provenance.pack_hash = hash.into();
         take

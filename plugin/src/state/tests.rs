@@ -29,6 +29,7 @@ fn take(id: u64) -> Take {
         continuation_samples: 384_000,
         sample_rate: 24_000,
         gain: [0.123_456_79, 3.0],
+        loudness: None,
     }
 }
 
