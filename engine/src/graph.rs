@@ -143,9 +143,9 @@ impl Graph {
         }
     }
 
-    /// Whether this input's first dimension is the caller's to choose.
-    pub(crate) fn is_free(&self, input: &str) -> bool {
-        self.inputs.iter().any(|(name, _, shape)| name == input && shape.first().is_some_and(|d| *d < 0))
+    /// Whether there is such an input and its first dimension is not the caller's to choose.
+    pub(crate) fn is_fixed(&self, input: &str) -> bool {
+        self.inputs.iter().any(|(name, _, shape)| name == input && shape.first().is_none_or(|d| *d >= 0))
     }
 
     /// The graph's `state_*` inputs with their fixed shapes.

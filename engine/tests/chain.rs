@@ -9,7 +9,7 @@ use segue_engine::continuation::{Continuation, Sampling};
 use segue_engine::error::Error;
 use segue_engine::models::{LoadRequest, Models};
 use segue_engine::prompt::{OpenPrompt, Phase};
-use segue_engine::take::{Take, TakeId};
+use segue_engine::take::{Loudness, Take, TakeId};
 use segue_engine::take_decoder::TakeDecoder;
 use std::sync::Arc;
 
@@ -96,6 +96,27 @@ fn a_take_decodes_to_what_was_played() {
     // The tiny pack is stereo: the two channels are not one and the same. (Balance of mono packs: see signals.rs.)
     let side: Vec<f32> = again[0].iter().zip(&again[1]).map(|(l, r)| l - r).collect();
     assert!(rms(&side) > 1e-2 * rms(&again[0]));
+}
+
+#[test]
+fn a_take_is_as_loud_as_it_was_made_and_without_a_hold_as_the_pack_decodes_it() {
+    let models = load(tiny_pack());
+    let made = |hold: f32| {
+        let sampling = Sampling { hold, ..LIVELY };
+        let mut continuation = Continuation::prefill(Arc::clone(&models), &chords(24_000, 3.0), 9).unwrap();
+        play_on(&mut continuation, &sampling, 24_000, 6.0);
+        continuation.take(TakeId(1), "Take 1".into(), &sampling)
+    };
+    let level = |take: &Take| rms(&decoded(&models, take)[0][96_000..]);
+    let held = made(1.0);
+    let before = Take { loudness: None, ..held.clone() };
+    // What it strays by then, and the half of it.
+    let (strayed, left) = (level(&before) / rms(&chords(24_000, 3.0)[0]), level(&held) / rms(&chords(24_000, 3.0)[0]));
+    assert!((strayed.log10() - left.log10()).abs() > 0.3 * strayed.log10().abs(), "{strayed} {left}");
+    assert!(left.log10().abs() < 0.7 * strayed.log10().abs(), "{strayed} {left}");
+    assert_eq!(made(0.0).loudness, None);
+    let nonsense = Take { loudness: held.loudness.clone().map(|law| Loudness { seconds: f32::NAN, ..law }), ..held };
+    assert!(matches!(TakeDecoder::new(&models, &nonsense), Err(Error::Request(_))));
 }
 
 #[test]

@@ -205,7 +205,12 @@ impl SegueParams {
             row("t_coarse", TEMPERATURE, &self.t_coarse, "how it is played"),
             row("t_fine", TEMPERATURE, &self.t_fine, "how it sounds"),
             row("top_p", "Continuation", &self.top_p, "leaves unlikely choices out"),
-            row("hold", "Continuation", &self.hold, "how closely the prompt's key, pulse and density are kept"),
+            row(
+                "hold",
+                "Continuation",
+                &self.hold,
+                "how closely the prompt's key, pulse, density and loudness are kept",
+            ),
             row("density", "Continuation", &self.density, "sparser or denser than the prompt"),
             row("seed", "Continuation", &self.seed, "the same seed plays the same again; new is another one each time"),
             row("start", "Playback", &self.start, "when it becomes audible"),

@@ -121,7 +121,7 @@ PRESETS = {
         dials=(0.9, 0.7, 0.3, 0.98),
         guidance=2.0,
         held=HeldConfig(
-            DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.67, gain=3.5, most=2.5),
+            DensityConfig((1, rest_tokens(SemanticConfig())[0]), codebooks=4, share=0.62, gain=3.5, most=2.5),
             HarmonyConfig(LOWEST_KEY, SemanticConfig().note_levels),
             PulseConfig(gain=2.7),
         ),

@@ -3,7 +3,7 @@
 use super::forward::Cache;
 use super::matrix::Matrix;
 use super::{Complaint, Processor, Source, Table, WIDE};
-use crate::pack::manifest::Stage as Spec;
+use crate::pack::manifest::{Density, Stage as Spec};
 use parking_lot::Mutex;
 use std::ops::Range;
 
@@ -107,8 +107,6 @@ impl Weights {
         let depth_layers = (0..).take_while(|i| from.0.contains_key(format!("depth.{i}.qkv_Q8").as_str())).count();
         let depth = layers("depth", depth_layers)?;
         let depth_norm = from.floats("depth.norm.gain")?;
-        let notes = spec.density.as_ref().map_or(0..0, |of| usize::from(of.notes[0])..usize::from(of.notes[1]));
-        let tilted = spec.density.as_ref().filter(|_| spec.harmony.is_some()).map_or(0, |of| of.codebooks);
         let weights = Self {
             processor: Processor::found(),
             columns: spec.codebooks,
@@ -116,8 +114,8 @@ impl Weights {
             cardinality: spec.cardinality,
             unknown: guided.then_some(unknown as i64),
             candidates: spec.candidates,
-            notes: if tilted > 0 { notes } else { 0..0 },
-            tilted,
+            notes: spec.tilted().map_or(0..0, Density::tokens),
+            tilted: spec.tilted().map_or(0, |notes| notes.codebooks),
             context: spec.context,
             head_dim: spec.head_dim,
             kv_heads,

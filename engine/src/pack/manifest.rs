@@ -251,13 +251,23 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Note tokens whose logits are tilted from outside; 0 of a stage without `harmony`.
+    /// The notes whose logits are tilted from outside; none of a stage without `harmony`.
+    #[must_use]
+    pub fn tilted(&self) -> Option<&Density> {
+        self.density.as_ref().filter(|_| self.harmony.is_some())
+    }
+    /// How many tokens these are.
     #[must_use]
     pub fn tilts(&self) -> usize {
-        match (&self.density, &self.harmony) {
-            (Some(density), Some(_)) => usize::from(density.notes[1].saturating_sub(density.notes[0])),
-            _ => 0,
-        }
+        self.tilted().map_or(0, |density| density.tokens().len())
+    }
+}
+
+impl Density {
+    /// The tokens that are notes.
+    #[must_use]
+    pub fn tokens(&self) -> std::ops::Range<usize> {
+        usize::from(self.notes[0])..usize::from(self.notes[1])
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn check(spec: &Spec, graph: &Graph, columns: usize, window: Option<u
 
 /// Whether several lanes can go through the graph at once.
 pub(super) fn takes_lanes(graph: &Graph) -> bool {
-    ["codes", "noise", "past_key_0"].iter().all(|name| graph.is_free(name))
+    !["codes", "noise", "tilt", "past_key_0"].iter().any(|name| graph.is_fixed(name))
 }
 
 /// The transformer, its cache and its inputs: of one continuation, or of several that go side by side (lanes).
