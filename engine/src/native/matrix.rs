@@ -4,7 +4,7 @@
 //! A row's result does not depend on the rows beside it: a lane gives alone what it gives beside others.
 
 use super::forward::add_times;
-use super::{WIDE, attention, dense, maths};
+use super::{WIDE, dense, maths};
 use std::fmt::Debug;
 
 /// Inputs that share a scale.
@@ -149,24 +149,6 @@ pub(super) trait Isa {
             }
         }
         (scale, sum.wrapping_mul(-128))
-    }
-
-    /// See [`attention::ask`].
-    #[inline(always)]
-    fn ask<const H: usize>(q: &[f32], keys: &[u16], size: usize, scores: &mut [f32])
-    where
-        Self: Sized,
-    {
-        attention::ask::<Self, H>(q, keys, size, scores);
-    }
-
-    /// See [`attention::answer`].
-    #[inline(always)]
-    fn answer<const H: usize>(values: &[u16], scores: &[f32], size: usize, shares: &[f32; H], mixed: &mut [f32])
-    where
-        Self: Sized,
-    {
-        attention::answer::<Self, H>(values, scores, size, shares, mixed);
     }
 
     /// Numbers of half precision.

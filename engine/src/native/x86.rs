@@ -1,8 +1,6 @@
 //! Products by AVX-512 VNNI and by AVX2. Each kind is used only where [`Processor`](super::Processor) has found what it needs.
 #![allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
 
-mod attention;
-
 use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE, scale};
 use super::{WIDE, dense};
 use std::arch::x86_64::*;
@@ -41,18 +39,6 @@ impl Isa for Avx512 {
     fn wide(halves: &[u16; WIDE]) -> [f32; WIDE] {
         // SAFETY: as above.
         unsafe { wide512(halves) }
-    }
-
-    #[inline(always)]
-    fn ask<const H: usize>(q: &[f32], keys: &[u16], size: usize, scores: &mut [f32]) {
-        // SAFETY: as above.
-        unsafe { attention::ask512::<H>(q, keys, size, scores) }
-    }
-
-    #[inline(always)]
-    fn answer<const H: usize>(values: &[u16], scores: &[f32], size: usize, shares: &[f32; H], mixed: &mut [f32]) {
-        // SAFETY: as above.
-        unsafe { attention::answer512::<H>(values, scores, size, shares, mixed) }
     }
 }
 
