@@ -11,8 +11,10 @@ use crate::take::Tokens;
 use ort::value::TensorElementType::{Float32, Int64};
 use std::sync::Arc;
 
-/// Frames per run of a tokenizer: bounds the memory of a long prompt.
-const CHUNK: usize = 128;
+/// Frames per run of a tokenizer and of the decoder: bounds the memory of a long prompt. What a thread needs at its worst stays
+/// with it (glibc gives the top of its arena back to nobody), in every instance.
+const CHUNK: usize = 64;
+const DECODED: usize = 32;
 
 /// Audio to tokens: the semantic tokenizer or the codec's encoder, whichever graph it is given.
 #[derive(Debug)]
@@ -294,10 +296,12 @@ impl Decoder {
 
     /// Decodes whole frames of codes and appends the samples that are final with them.
     pub(crate) fn push(&mut self, codes: &[u16], out: &mut Signals) -> Result<()> {
+        let whole = codes.len() / self.codebooks * self.codebooks;
+        codes[..whole].chunks(DECODED * self.codebooks).try_for_each(|codes| self.push_chunk(codes, out))
+    }
+
+    fn push_chunk(&mut self, codes: &[u16], out: &mut Signals) -> Result<()> {
         let n = codes.len() / self.codebooks;
-        if n == 0 {
-            return Ok(());
-        }
         let Self { model, stream, syntheses: heads, mix, position, .. } = self;
         match stream {
             Stream::Session(stream) => {

@@ -97,7 +97,7 @@ pub struct Figures {
     ready_ms: Option<f64>,
     /// Memory of the first active instance.
     rss_first_mb: Option<f64>,
-    /// Memory of one more.
+    /// Memory of one more, the mean of three.
     rss_next_mb: Option<f64>,
     /// Opening a project with a hundred takes.
     open_100_takes_ms: Option<f64>,

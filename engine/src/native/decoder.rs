@@ -10,9 +10,6 @@ use super::{Complaint, Processor, Source};
 use crate::pack::manifest::Manifest;
 use std::sync::Arc;
 
-/// Frames that go through the layers together.
-const CHUNK: usize = 32;
-
 /// What the metadata says beyond the sizes of the tensors.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -221,17 +218,14 @@ impl Decoding {
 
     /// The spectra of mid and side, [sub-frames, bins, 2] each, of the next frames of codes.
     pub(crate) fn run(&mut self, codes: &[u16]) -> [&[f32]; 2] {
-        self.spectra.iter_mut().for_each(Vec::clear);
-        for codes in codes.chunks(CHUNK * self.weights.books) {
-            match self.weights.processor {
-                // SAFETY: the processor has been found to have these features.
-                #[cfg(target_arch = "x86_64")]
-                Processor::Avx512 => unsafe { self.run_avx512(codes) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                Processor::Avx2 => unsafe { self.run_avx2(codes) },
-                Processor::Portable => self.run_on::<Portable>(codes),
-            }
+        match self.weights.processor {
+            // SAFETY: the processor has been found to have these features.
+            #[cfg(target_arch = "x86_64")]
+            Processor::Avx512 => unsafe { self.run_avx512(codes) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Processor::Avx2 => unsafe { self.run_avx2(codes) },
+            Processor::Portable => self.run_on::<Portable>(codes),
         }
         let [mid, side] = &self.spectra;
         [mid, side]
@@ -293,13 +287,11 @@ impl Decoding {
         let phases = &weights.phases;
         let (bins, sub_frames) = (phases.bins, weights.recipe.sub_frames);
         let [of_mid, of_side] = spectra;
-        let start = of_mid.len();
-        of_mid.resize(start + frames * sub_frames * bins * 2, 0.0);
-        of_side.resize(start + frames * sub_frames * bins * 2, 0.0);
+        let [of_mid, of_side] = [of_mid, of_side].map(|spectrum| sized(spectrum, frames * sub_frames * bins * 2));
         for sub_frame in 0..frames * sub_frames {
             let at = sub_frame * bins;
             let coherence = &coherence[sub_frame / sub_frames * phases.bands..][..phases.bands];
-            let to = start + at * 2..start + (at + bins) * 2;
+            let to = at * 2..(at + bins) * 2;
             let spectra = [&mut of_mid[to.clone()], &mut of_side[to]];
             phases.step::<I>(state, &mid[at..at + bins], &side[at..at + bins], coherence, spectra);
         }

@@ -187,7 +187,8 @@ fn read_limited(path: &Path, limit: u64) -> std::result::Result<Vec<u8>, String>
     if !metadata.is_file() {
         return Err("not a plain file".into());
     }
-    let mut bytes = Vec::new();
+    // Room for one byte more than there are: what reads to the end looks for it.
+    let mut bytes = Vec::with_capacity(metadata.len().min(limit) as usize + 1);
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     if bytes.len() as u64 > limit { Err(format!("more than {limit} bytes")) } else { Ok(bytes) }

@@ -125,6 +125,7 @@ impl Worker {
         }
         match self.piece_ahead() {
             Ok(true) => {
+                self.worked = Some(now);
                 let share = f64::from(self.shared.config.controls.ahead.get().clamp(0.01, 1.0));
                 let worked = now.elapsed().as_secs_f64() * THREADS;
                 self.hot.rest_until =

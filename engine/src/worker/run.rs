@@ -76,7 +76,7 @@ pub(super) struct Worker {
     /// When what the project saves of the take in the making was last brought up to date.
     saved: Instant,
     /// When it last worked, until it has given its memory back.
-    worked: Option<Instant>,
+    pub(super) worked: Option<Instant>,
     /// The next turn publishes even if little time has passed.
     pub(super) dirty: bool,
 }
