@@ -411,7 +411,7 @@ impl Continuation {
                 hold: with.hold,
                 density: with.density,
                 device: self.models.device(),
-                tempo: None,
+                tempo: with.tempo,
                 made_at: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             },
             semantic: self.memory.whole(&self.streams, StreamId::Semantic),

@@ -124,13 +124,14 @@ impl Controls {
     pub fn capture_mode(&self) -> CaptureMode {
         if self.record.load(Relaxed) { CaptureMode::Record } else { CaptureMode::JustPlayed }
     }
-    /// How tokens are drawn now.
+    /// How tokens are drawn now, in no song.
     pub fn sampling(&self) -> Sampling {
         Sampling {
             temperatures: [0, 1, 2].map(|i| self.temperature[i].get()),
             top_p: self.top_p.get(),
             hold: self.hold.get(),
             density: self.density.get(),
+            tempo: None,
         }
     }
 }

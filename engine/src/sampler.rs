@@ -18,6 +18,9 @@ pub struct Sampling {
     pub hold: f32,
     /// How dense it is to be, in times of its prompt, of a stage that is held to it.
     pub density: f32,
+    /// Of the song that it is played in, in quarter notes a minute: a prompt that is played in time with it goes on so. Read where a
+    /// continuation begins; what makes no sense, as hosts may say it, is none.
+    pub tempo: Option<f64>,
 }
 
 impl Default for Sampling {
@@ -29,7 +32,7 @@ impl Default for Sampling {
 impl Sampling {
     /// Where the knobs stand at first. AudioLM's are 0.6, 0.8, 0.6, those of a model a hundred times larger; how ours was chosen is
     /// in `training/RESULTS.md`, "Notes and rests".
-    pub const DEFAULT: Self = Self { temperatures: [0.9, 0.7, 0.3], top_p: 0.98, hold: 1.0, density: 1.0 };
+    pub const DEFAULT: Self = Self { temperatures: [0.9, 0.7, 0.3], top_p: 0.98, hold: 1.0, density: 1.0, tempo: None };
 
     /// Refuses what no graph should see.
     ///

@@ -74,8 +74,8 @@ impl Provenance {
     /// How its tokens were drawn.
     #[must_use]
     pub fn sampling(&self) -> Sampling {
-        let Self { temperatures, top_p, hold, density, .. } = *self;
-        Sampling { temperatures, top_p, hold, density }
+        let Self { temperatures, top_p, hold, density, tempo, .. } = *self;
+        Sampling { temperatures, top_p, hold, density, tempo }
     }
 }
 

@@ -79,9 +79,17 @@ pub struct Freedom {
     /// How dense it is to be, in per cent of the prompt.
     #[arg(long, default_value = "100", value_name = "PERCENT", allow_hyphen_values = true)]
     pub density: String,
+    /// Of the song, in quarter notes a minute: a prompt that is in time with it goes on so.
+    #[arg(long, value_name = "BPM", allow_hyphen_values = true)]
+    pub tempo: Option<String>,
     /// 1–9999 plays the same again; 0 draws a new one.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
+}
+
+fn tempo(text: &str) -> Result<f64> {
+    let said = text.parse().ok().filter(|tempo| (10.0..=1000.0).contains(tempo));
+    said.ok_or_else(|| Error::Request(format!("--tempo {text}: not between 10 and 1000")))
 }
 
 fn usual_temperatures() -> String {
@@ -109,6 +117,7 @@ impl Freedom {
             top_p: number("--top-p", &self.top_p)?,
             hold: number("--hold", &self.hold)? / 100.0,
             density: number("--density", &self.density)? / 100.0,
+            tempo: self.tempo.as_ref().map(|text| tempo(text)).transpose()?,
         };
         sampling.check()?;
         Ok(sampling)
@@ -139,7 +148,7 @@ mod tests {
 
     fn freedom(temperature: &str, top_p: &str) -> Freedom {
         let [hold, density] = ["100"; 2].map(String::from);
-        Freedom { temperature: temperature.into(), top_p: top_p.into(), hold, density, seed: 0 }
+        Freedom { temperature: temperature.into(), top_p: top_p.into(), hold, density, tempo: None, seed: 0 }
     }
 
     #[test]
@@ -160,6 +169,10 @@ mod tests {
         for (hold, density) in [("-1", "100"), ("x", "100"), ("100", "0"), ("100", "NaN")] {
             let of = Freedom { hold: hold.into(), density: density.into(), ..freedom("0.6,0.8,0.6", "0.95") };
             assert!(of.sampling().is_err(), "{hold} {density}");
+        }
+        for tempo in ["x", "NaN", "0", "-120", "inf"] {
+            let of = Freedom { tempo: Some(tempo.into()), ..freedom("0.6,0.8,0.6", "0.95") };
+            assert!(of.sampling().is_err(), "{tempo}");
         }
         for text in ["0", "-1", "NaN", "inf", "x", "3601"] {
             assert!(seconds("--seconds", text).is_err(), "{text}");

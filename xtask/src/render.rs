@@ -124,6 +124,7 @@ pub fn render(models: &Arc<Models>, prompt: &Audio, seconds: f64, seed: u64, sam
         top_p: sampling.top_p,
         hold: sampling.hold,
         density: sampling.density,
+        tempo: sampling.tempo,
         prompt_seconds: prompt.frames() as f64 / f64::from(prompt.rate),
         stages,
         tokens: continuation.stage_tokens().into_iter().collect(),

@@ -63,6 +63,8 @@ pub struct Render {
     pub hold: f32,
     /// How dense it was to be, in times of the prompt.
     pub density: f32,
+    /// Quarter notes a minute of the song it was to be in time with.
+    pub tempo: Option<f64>,
     /// Seconds of prompt.
     pub prompt_seconds: f64,
     /// Work of each stage.

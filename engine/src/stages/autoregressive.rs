@@ -148,7 +148,7 @@ impl Autoregressive {
         if self.held.is_empty() {
             // All lanes have the same prompt.
             let prompt = lanes[0].of(self.spec.writes);
-            self.held = Held::new(&self.spec, self.rate, prompt, self.first)
+            self.held = Held::new(&self.spec, self.rate, prompt, self.first, sampling.tempo)
                 .map_or_else(Vec::new, |one| vec![one; lanes.len()]);
         }
         while self.next < end {

@@ -202,7 +202,7 @@ impl Worker {
         let (Some(live), Some(pack)) = (&self.live, &self.pack) else { return Ok(()) };
         let (from, to) = (live.sample_rate, pack.sample_rate);
         let at_pack = || crate::resample::resample(prompt, from, to);
-        let sampling = role.sampling.unwrap_or_else(|| self.sampling());
+        let sampling = Sampling { tempo: role.tempo, ..role.sampling.unwrap_or_else(|| self.sampling()) };
         let begin = |worker: &mut Self, seed| {
             let (drawn, music) = match caught {
                 Some(caught) => {

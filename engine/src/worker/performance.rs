@@ -198,7 +198,7 @@ impl Performance {
             seen: opening.seen,
             tempo: opening.role.tempo,
             fixed: opening.role.sampling.is_some(),
-            sampling: opening.role.sampling.unwrap_or(opening.sampling),
+            sampling: Sampling { tempo: opening.role.tempo, ..opening.role.sampling.unwrap_or(opening.sampling) },
             music,
             audio: Vec::new(),
             picture: WaveformBuilder::default(),
@@ -219,7 +219,8 @@ impl Performance {
     /// One step. After the last one [`Self::done`] is set.
     pub(super) fn step(&mut self, sampling: &Sampling) -> Result<()> {
         let clock = Instant::now();
-        let chunk = self.music.step(if self.fixed { &self.sampling } else { sampling })?;
+        let now = Sampling { tempo: self.tempo, ..*sampling };
+        let chunk = self.music.step(if self.fixed { &self.sampling } else { &now })?;
         self.spectrum.push(&chunk);
         let chunk = self.resampler.push(&chunk)?;
         let took = clock.elapsed();

@@ -49,6 +49,8 @@ struct Fake {
     taken: Arc<AtomicU32>,
     /// Samples that were there at the trigger, and that were still to be taken in.
     caught: Arc<Mutex<Vec<(usize, usize)>>>,
+    /// Tempos that continuations were told when they began.
+    tempos: Arc<Mutex<Vec<Option<f64>>>>,
     /// Takes in nothing before it is asked to.
     deaf: bool,
 }
@@ -67,6 +69,7 @@ impl Default for Fake {
             opened: Arc::default(),
             taken: Arc::default(),
             caught: Arc::default(),
+            tempos: Arc::default(),
             deaf: false,
         }
     }
@@ -173,16 +176,20 @@ impl Ahead for FakeAhead {
         }
         Ok(())
     }
-    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64, _sampling: &Sampling) -> Result<Box<dyn Music>> {
+    fn close(self: Box<Self>, audio: &[Vec<f32>], seed: u64, sampling: &Sampling) -> Result<Box<dyn Music>> {
+        self.fake.tempos.lock().push(sampling.tempo);
         self.fake.caught.lock().push((self.samples, audio[0].len()));
         Ok(Box::new(FakeMusic { fake: self.fake, prompt: 0, made: 0, step: 0, seed }))
     }
 }
 
 impl Music for FakeMusic {
-    fn step(&mut self, _sampling: &Sampling) -> Result<[Vec<f32>; 2]> {
+    fn step(&mut self, sampling: &Sampling) -> Result<[Vec<f32>; 2]> {
         self.fake.steps.fetch_add(1, Relaxed);
         self.step += 1;
+        if self.step == 1 {
+            self.fake.tempos.lock().push(sampling.tempo);
+        }
         if self.fake.fails_at == Some(self.step) {
             return Err(Error::Inference {
                 pack: "fake".into(),

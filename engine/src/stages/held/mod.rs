@@ -25,15 +25,16 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// At the end of a prompt: the first `frames` of `prompt`, of which there are `rate` a second. Of a stage that is held to nothing: none.
-    pub(super) fn new(spec: &Spec, rate: f32, prompt: &Tokens, frames: usize) -> Option<Self> {
+    /// At the end of a prompt: the first `frames` of `prompt`, of which there are `rate` a second, in a song of this `tempo` (quarter
+    /// notes a minute). Of a stage that is held to nothing: none.
+    pub(super) fn new(spec: &Spec, rate: f32, prompt: &Tokens, frames: usize, tempo: Option<f64>) -> Option<Self> {
         let notes = spec.density.clone()?;
         let struck: Vec<usize> = (0..frames).map(|frame| of_frame(&notes, prompt.frame(frame)).count()).collect();
         let recent = &struck[frames.saturating_sub((LONGEST * rate) as usize)..];
         let heard = (0..frames).flat_map(|frame| of_frame(&notes, prompt.frame(frame)));
         Some(Self {
             density: Density::new(&notes, rate, &struck),
-            pulse: spec.pulse.as_ref().map(|pulse| Pulse::new(pulse, rate, recent)),
+            pulse: spec.pulse.as_ref().map(|pulse| Pulse::new(pulse, rate, recent, tempo)),
             tilt: spec.harmony.as_ref().map_or_else(Vec::new, |harmony| harmony::tilt(&notes, harmony, heard)),
             notes,
         })

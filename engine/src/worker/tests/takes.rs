@@ -123,6 +123,29 @@ fn variations_are_made_silently_one_after_another_and_cancel_ends_them() {
 }
 
 #[test]
+fn continuations_are_told_the_tempo_of_the_song_that_their_prompt_was_played_in() {
+    let fake = Fake::default();
+    let mut host = Host::new(&fake, PACK_RATE, false);
+    host.ready();
+    host.seconds(3.0);
+    host.trigger(0);
+    host.until("one in no song", |s| s.takes.len() == 1 && s.generating.is_none());
+    assert!(fake.tempos.lock().drain(..).all(|tempo| tempo.is_none()));
+    host.song = Some(|clock, rate| Transport::in_four(clock as f64 / f64::from(rate) * 1.5, 90.0));
+    host.seconds(3.0);
+    host.trigger(0);
+    host.until("one in a song", |s| s.takes.len() == 2 && s.generating.is_none());
+    // From that prompt again, whatever the song does now.
+    host.song = Some(|clock, rate| Transport::in_four(clock as f64 / f64::from(rate), 60.0));
+    host.seconds(0.2);
+    host.send(Command::Variations(TakeId(2), 2));
+    let status = host.until("variations", |s| s.takes.len() == 4 && s.generating.is_none());
+    assert!(status.takes.iter().filter(|take| take.id != TakeId(1)).all(|take| take.tempo == Some(90.0)));
+    let tempos = fake.tempos.lock().clone();
+    assert!(tempos.len() >= 3 && tempos.iter().all(|tempo| *tempo == Some(90.0)), "{tempos:?}");
+}
+
+#[test]
 fn variations_without_an_end_do_not_wait_for_each_other() {
     let fake = Fake { speed: 30.0, ..Fake::default() };
     let mut host = listening(&fake);
