@@ -16,6 +16,8 @@ PIANOS = {
     "upright": "Upright Piano KW (Kawai), FreePats, CC0",
     "fluid": "FluidR3 GM (Yamaha grand), Frank Wen and others, MIT",
     "bright": "MuseScore General (bright grand), S. Christian Collins, Frank Wen and others, MIT",
+    "mellow": "MuseScore General (grand), S. Christian Collins, Frank Wen and others, MIT",
+    "modelled": "Ten pianos that nobody built (segue_training.modelled), MIT OR Apache-2.0",
 }
 ROOMS = (
     "EMT 140 plate impulse responses, Greg Hopkins, CC BY",

@@ -16,6 +16,7 @@ import soundfile
 import soxr
 
 from .midi import HIGHEST_KEY, LOWEST_KEY, Note
+from .modelled import modelled_notes
 from .sfz import Region, key_number, read_regions
 
 LONGEST_SAMPLE_SECONDS = 12.0
@@ -157,6 +158,15 @@ class Piano:
             self.layers.setdefault(entry["key"], []).append(entry)
         for layers in self.layers.values():
             layers.sort(key=lambda entry: entry["high_velocity"])
+
+    @classmethod
+    def model(cls, seed: int, cache: Path, sample_rate: int) -> Piano:
+        """The piano that a seed models (`modelled`), its bank built in `cache` on first use."""
+        path = cache / f"modelled{seed}_{sample_rate}"
+        if not path.with_suffix(".json").exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            build_bank(modelled_notes(seed, sample_rate), sample_rate, path)
+        return cls(path, sample_rate)
 
     @classmethod
     def open(cls, source: Path, cache: Path, name: str, sample_rate: int, program: int = 0) -> Piano:

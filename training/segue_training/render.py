@@ -23,7 +23,10 @@ EXCERPT_SECONDS = 90.0
 LEAD_SECONDS = 4.0
 FEWEST_NOTES = 20
 LEVEL_DBFS = -24.0
-PIANO_SHARES = {"salamander": 0.45, "splendid": 0.3, "fluid": 0.12, "bright": 0.13}
+MODELLED = 10
+PIANO_SHARES = {"salamander": 0.15, "splendid": 0.12, "fluid": 0.03, "bright": 0.03, "mellow": 0.07} | {
+    f"modelled{seed}": 0.6 / MODELLED for seed in range(1, MODELLED + 1)
+}
 HELD_OUT_PIANO = "upright"
 STORED_RATES = (22050, 32000)
 """Rates of which material is made now and then: not every recording reaches 20 kHz."""
@@ -33,15 +36,17 @@ def open_pianos(data: Path, salamander: Path, soundfonts: Path, work: Path) -> d
     """The training pianos and `HELD_OUT_PIANO` (the sampled Yamaha C3 of `prompts/` is never among them)."""
     sources = {
         "salamander": salamander,
+        "mellow": soundfonts / "sf3/MuseScore_General_Full.sf3",
         "bright": soundfonts / "sf3/MuseScore_General_Full.sf3",
         "splendid": data / "pianos/splendid_grand_akai_pd/Splendid Grand Piano.sfz",
         "fluid": soundfonts / "sf2/FluidR3_GM.sf2",
         HELD_OUT_PIANO: data / "pianos/upright_kw_cc0/UprightPianoKW-20220221.sfz",
     }
     programs = {"bright": 1}
-    return {
+    sampled = {
         name: Piano.open(path, work / "pianos", name, SAMPLE_RATE, programs.get(name, 0)) for name, path in sources.items()
     }
+    return sampled | {f"modelled{seed}": Piano.model(seed, work / "pianos", SAMPLE_RATE) for seed in range(1, MODELLED + 1)}
 
 
 def note_table(notes: list[Note]) -> np.ndarray:

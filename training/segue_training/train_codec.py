@@ -2,10 +2,12 @@
 
 python -m segue_training.train_codec --work WORK --minutes 90
 python -m segue_training.train_codec --work WORK --minutes 20 --finish
+python -m segue_training.train_codec --work WORK --minutes 90 --begin-from OTHER/checkpoints/codec_finished.pt
 
 Beside its levels, what is decoded is compared by what it tells of its notes (`listener`): run `train_notes` first. The
 second form goes on from the finished codec and trains its decoder alone: codes already made stay valid. It also learns to
-play codes as the transformers write them (`retell`), where there are some: half of the clips are then played from those.
+play codes as the transformers write them (`retell`), where there are some: half of the clips are then played from those. The
+third form begins with a codec that has learnt, all of which goes on learning: codes change, and what was made of them is to be made anew.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ COHERENCE_WEIGHT = 0.1
 COMMITMENT_WEIGHT = 0.1
 MISHEARD_WEIGHT = 1.0
 FINISH_RATE = 0.4
+AGAIN_RATE = 0.5
+"""Of a codec that has learnt already."""
 RETOLD_CLIPS = 0.5
 """Share of the clips of the finish that are played from retold codes."""
 
@@ -110,7 +114,7 @@ class Batch(NamedTuple):
 class Training:
     """One training: the codec, its optimisers and how far they are."""
 
-    def __init__(self, work: Path, minutes: float, finish: bool) -> None:
+    def __init__(self, work: Path, minutes: float, finish: bool, begin_from: Path | None = None) -> None:
         self.minutes, self.finish = minutes, finish
         self.path = work / "checkpoints" / ("codec_finished.pt" if finish else "codec.pt")
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,16 +122,18 @@ class Training:
         self.listener = Listener(work, LISTENER)
         self.held_out = evaluation_clips(work / "validation_audio", 20.0, 10.0, 48000, every=3)
         self.step, self.spent, self.log = 0, 0.0, []
-        self.codec = load_codec(work / "checkpoints" / "codec.pt") if finish else Codec()
+        learnt = work / "checkpoints" / "codec.pt" if finish else begin_from
+        self.codec = load_codec(learnt) if learnt else Codec()
+        self.again = learnt is not None
         self.retold: Retold | None = None
         if finish:
             self.codec.encoder.requires_grad_(False)
             if (work / RETOLD).exists():
                 self.retold = Retold(work, seed=int(time.time()))
-        self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else 1.0)
+        self.optimiser = Optimiser(self.codec, FINISH_RATE if finish else AGAIN_RATE if begin_from else 1.0)
         if self.path.exists():
             self.resume()
-        elif not finish:
+        elif not self.again:
             self.codec.encoder.accustom(self.codec.analyse(self.draw()))
         self.ahead = ThreadPoolExecutor(max_workers=1)
         self.coming: Future[Batch] = self.ahead.submit(self.prepare)
@@ -193,7 +199,7 @@ class Training:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             latents = codec.encoder(batch.spectra)
         commitment = torch.zeros(())
-        if self.step >= UNQUANTISED_STEPS:
+        if self.again or self.step >= UNQUANTISED_STEPS:
             latents, commitment, _ = codec.quantizer(latents.float(), self.books_kept(len(latents)))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return codec.decoder(latents), commitment
@@ -213,7 +219,7 @@ class Training:
 
     def train_step(self, progress: float) -> dict[str, float]:
         """One update on one batch of clips."""
-        if self.step == UNQUANTISED_STEPS and not self.finish:
+        if self.step == UNQUANTISED_STEPS and not self.again:
             self.initialise_codebooks()
         config, batch = self.codec.config, self.next_batch()
         if self.finish:
@@ -253,7 +259,7 @@ class Training:
     def run(self) -> None:
         """Trains until the minutes are spent."""
         self.codec.train()
-        if self.finish and self.step == 0:
+        if self.again and self.step == 0:
             self.report({})
         budget = self.minutes * 60
         saved = measured = clock = time.monotonic()
@@ -279,11 +285,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--finish", action="store_true", help="train only the decoder of the finished codec")
+    parser.add_argument("--begin-from", type=Path, help="a checkpoint whose codec goes on learning, if there is none of WORK's")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    Training(arguments.work, arguments.minutes, arguments.finish).run()
+    if arguments.finish and arguments.begin_from:
+        parser.error("--finish begins with WORK's own codec")
+    Training(arguments.work, arguments.minutes, arguments.finish, arguments.begin_from).run()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from segue_training.midi import Note
+from segue_training.modelled import VELOCITIES, Instrument
 from segue_training.piano import Piano, salamander_regions
 from segue_training.room import add_noise, add_room, band_limit, set_level, tilt
 from segue_training.sfz import key_number, read_regions
@@ -102,3 +103,36 @@ def test_material_of_a_lower_rate_has_nothing_above_it() -> None:
     noise = np.random.default_rng(0).standard_normal((RATE, 2), dtype=np.float32)
     spectrum = np.abs(np.fft.rfft(band_limit(noise, 12000, RATE)[:, 0]))
     assert len(spectrum) == RATE // 2 + 1 and spectrum[6500:].max() < 0.01 * spectrum[:5000].mean()
+
+
+def loudest(sound: np.ndarray, rate: int, low: float, high: float) -> float:
+    """The frequency in Hz between two at which a sound is loudest."""
+    spectrum = np.abs(np.fft.rfft(sound.sum(1) * np.hanning(len(sound))))
+    hz = np.fft.rfftfreq(len(sound), 1 / rate)
+    inside = (hz > low) & (hz < high)
+    return float(hz[inside][spectrum[inside].argmax()])
+
+
+def test_modelled_pianos_are_in_tune_and_differ() -> None:
+    spread = []
+    for seed in (1, 2, 3):
+        instrument = Instrument(seed, RATE)
+        for key in (33, 69, 93):
+            layers = list(instrument.key(key))
+            assert len(layers) == len(VELOCITIES) and all(np.isfinite(layer).all() for layer in layers)
+            nominal = 440.0 * 2 ** ((key - 69) / 12)
+            # Ten cents of the whole piano, stretched octaves and a tuner's error.
+            found = loudest(layers[1], RATE, nominal * 0.97, nominal * 1.03)
+            assert abs(1200 * np.log2(found / nominal)) < 35, (seed, key, found)
+            soft, hard = (np.abs(np.fft.rfft(layer.sum(1))) for layer in (layers[0], layers[-1]))
+            hz = np.fft.rfftfreq(len(layers[0]), 1 / RATE)
+            bright = [np.square(of[hz > 4 * nominal]).sum() / np.square(of).sum() for of in (soft, hard)]
+            assert bright[1] > bright[0], "struck harder it is brighter, not only louder"
+            # What rings dies away.
+            assert np.square(layers[2][-RATE:]).mean() < 0.3 * np.square(layers[2][RATE // 2 : RATE * 3 // 2]).mean()
+            if key == 69:
+                band = np.abs(np.fft.rfft(layers[2].sum(1)))[: len(hz) // 2]
+                spread.append(np.log(band[(hz[: len(band)] > 400)][:: len(band) // 60] + 1e-3))
+    assert np.abs(spread[0] - spread[1]).mean() > 0.3 and np.abs(spread[1] - spread[2]).mean() > 0.3
+    again = next(Instrument(1, RATE).key(69))
+    assert np.array_equal(again, next(Instrument(1, RATE).key(69))), "a seed is one piano"

@@ -143,7 +143,9 @@ def retell_with_untrained_stages(work: Path) -> None:
     assert first == (work / "tokens/retold/shard_00000.npz").read_bytes(), "what exists is kept"
 
 
-def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def small_codec(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A codec, and what listens to it, small enough to train here."""
     torch.manual_seed(0)
     monkeypatch.setattr(train_codec, "Codec", lambda config=TINY_CODEC: Codec(config))
     sizes = {"BATCH": 2, "UNQUANTISED_STEPS": 2, "INITIAL_LATENTS": 200, "CLIP_FRAMES": 20, "BEGINNING": 3}
@@ -156,6 +158,9 @@ def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.Monk
         train_codec.Training(work, 1.0, finish=False)
     (work / "checkpoints").mkdir(exist_ok=True)
     write(work / "checkpoints" / "notes.pt", {"model": note_network(TINY_SEMANTIC).state_dict(), "figures": {}})
+
+
+def test_the_codec_learns_saves_and_resumes(work: Path, small_codec: None) -> None:
     training = train_codec.Training(work, 1.0, finish=False)
     losses = [training.train_step(0.0)["mid"] for _ in range(12)]
     assert losses[-1] < losses[0]
@@ -172,6 +177,33 @@ def test_the_codec_learns_saves_and_resumes(work: Path, monkeypatch: pytest.Monk
     assert torch.equal(encoder, finishing.codec.encoder.input.straight.weight)
     assert torch.equal(codebooks, finishing.codec.quantizer.codebooks)
     assert not torch.equal(decoder, finishing.codec.decoder.input.weight)
+
+
+def test_a_codec_that_has_learnt_goes_on_learning_in_another_folder(
+    work: Path, tmp_path_factory: pytest.TempPathFactory, small_codec: None
+) -> None:
+    learnt = train_codec.Training(work, 1.0, finish=False)
+    for _ in range(4):
+        learnt.train_step(0.0)
+    learnt.save()
+    other = tmp_path_factory.mktemp("other")
+    for name in ("audio", "validation_audio"):
+        (other / name).symlink_to(work / name)
+    (other / "checkpoints").mkdir()
+    (other / "checkpoints/notes.pt").symlink_to(work / "checkpoints/notes.pt")
+    going_on = train_codec.Training(other, 1.0, finish=False, begin_from=learnt.path)
+    before = going_on.codec.quantizer.codebooks.clone()
+    encoder = going_on.codec.encoder.input.straight.weight.clone()
+    assert torch.equal(before, learnt.codec.quantizer.codebooks) and going_on.step == 0
+    going_on.codec.train()
+    for _ in range(4):
+        going_on.train_step(0.0)
+    assert not torch.equal(encoder, going_on.codec.encoder.input.straight.weight), "the encoder learns too"
+    # From the first step on it is quantised, and its codebooks are never made anew.
+    assert not torch.equal(before, going_on.codec.quantizer.codebooks)
+    assert (before - going_on.codec.quantizer.codebooks).norm() < 0.5 * before.norm()
+    going_on.save()
+    assert train_codec.Training(other, 1.0, finish=False, begin_from=learnt.path).step == 4, "what OTHER has learnt since is kept"
 
 
 def test_the_discriminant_leaves_the_room_and_the_decay_out() -> None:
