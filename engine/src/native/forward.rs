@@ -1,6 +1,7 @@
 //! The transformer over time, with its caches, and the one over the codebooks of a frame.
 
 use super::WIDE;
+use super::attention::mix;
 use super::maths::{dot, exponentials, from_half, gelu, norm, to_half};
 use super::matrix::{Isa, Quantised, multiply};
 use super::weights::{Block, Weights};
@@ -263,71 +264,6 @@ impl Weights {
         s.quantised.take::<I>(&s.normed, width);
         multiply::<I>(&self.heads[level], &s.quantised, sized(logits, rows * self.cardinality));
     }
-}
-
-/// H heads of questions that share keys and values, over `total` positions.
-#[inline(always)]
-fn mix<I: Isa, const H: usize>(
-    q: &[f32],
-    keys: &[u16],
-    values: &[u16],
-    size: usize,
-    total: usize,
-    scores: &mut Vec<f32>,
-    mixed: &mut [f32],
-) {
-    let stride = total.next_multiple_of(WIDE);
-    let scores = sized(scores, H * stride);
-    for (tile, keys) in keys.chunks_exact(size * WIDE).take(stride / WIDE).enumerate() {
-        let mut sums = [[0.0_f32; WIDE]; H];
-        for (d, keys) in keys.as_chunks::<WIDE>().0.iter().enumerate() {
-            let keys = I::wide(keys);
-            for h in 0..H {
-                add_times::<I>(&mut sums[h], &keys, q[h * size + d]);
-            }
-        }
-        for (h, sums) in sums.iter().enumerate() {
-            scores[h * stride + tile * WIDE..][..WIDE].copy_from_slice(sums);
-        }
-    }
-    let mut shares = [0.0; H];
-    for (scores, share) in scores.chunks_exact_mut(stride).zip(&mut shares) {
-        let sum = exponentials::<I>(&mut scores[..total]);
-        *share = 1.0 / sum;
-    }
-    for part in 0..size / WIDE {
-        // Every second position by itself: more sums at once hide how long each takes.
-        let (mut sums, mut others) = ([[0.0_f32; WIDE]; H], [[0.0_f32; WIDE]; H]);
-        let mut position = 0;
-        while position + 1 < total {
-            let at = position * size + part * WIDE;
-            let (one, two) = (I::wide(sixteen(values, at)), I::wide(sixteen(values, at + size)));
-            for h in 0..H {
-                add_times::<I>(&mut sums[h], &one, scores[h * stride + position]);
-                add_times::<I>(&mut others[h], &two, scores[h * stride + position + 1]);
-            }
-            position += 2;
-        }
-        if position < total {
-            let value = I::wide(sixteen(values, position * size + part * WIDE));
-            for h in 0..H {
-                add_times::<I>(&mut sums[h], &value, scores[h * stride + position]);
-            }
-        }
-        for h in 0..H {
-            let to = &mut mixed[h * size + part * WIDE..][..WIDE];
-            for ((to, sum), other) in to.iter_mut().zip(&sums[h]).zip(&others[h]) {
-                *to = (sum + other) * shares[h];
-            }
-        }
-    }
-}
-
-/// The 16 values from `at` on.
-#[inline(always)]
-fn sixteen(values: &[u16], at: usize) -> &[u16; WIDE] {
-    const NONE: &[u16; WIDE] = &[0; WIDE];
-    values[at..].first_chunk().unwrap_or(NONE)
 }
 
 /// values · by, added to `sums`.

@@ -4,7 +4,7 @@
 //! A row's result does not depend on the rows beside it: a lane gives alone what it gives beside others.
 
 use super::forward::add_times;
-use super::{WIDE, dense, maths};
+use super::{WIDE, attention, dense, maths};
 use std::fmt::Debug;
 
 /// Inputs that share a scale.
@@ -151,14 +151,22 @@ pub(super) trait Isa {
         (scale, sum.wrapping_mul(-128))
     }
 
-    /// Numbers of half precision.
+    /// See [`attention::ask`].
     #[inline(always)]
-    fn wide(halves: &[u16; WIDE]) -> [f32; WIDE] {
-        let mut wide = [0.0; WIDE];
-        for i in 0..WIDE {
-            wide[i] = maths::from_half(halves[i]);
-        }
-        wide
+    fn ask<const H: usize>(q: &[f32], keys: &[u16], size: usize, scores: &mut [f32])
+    where
+        Self: Sized,
+    {
+        attention::ask::<Self, H>(q, keys, size, scores);
+    }
+
+    /// See [`attention::answer`].
+    #[inline(always)]
+    fn answer<const H: usize>(values: &[u16], scores: &[f32], size: usize, shares: &[f32; H], mixed: &mut [f32])
+    where
+        Self: Sized,
+    {
+        attention::answer::<Self, H>(values, scores, size, shares, mixed);
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@
 //! sampling; `decoder` is the codec's, `dense` its products, `phases` what makes sound of levels. Any other graph, and any other
 //! device, is the runtime's.
 
+mod attention;
 mod decoder;
 mod dense;
 mod draw;

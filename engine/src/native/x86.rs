@@ -1,6 +1,8 @@
 //! Products by AVX-512 VNNI and by AVX2. Each kind is used only where [`Processor`](super::Processor) has found what it needs.
 #![allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
 
+mod attention;
+
 use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE, scale};
 use super::{WIDE, dense};
 use std::arch::x86_64::*;
@@ -36,9 +38,15 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn wide(halves: &[u16; WIDE]) -> [f32; WIDE] {
+    fn ask<const H: usize>(q: &[f32], keys: &[u16], size: usize, scores: &mut [f32]) {
         // SAFETY: as above.
-        unsafe { wide512(halves) }
+        unsafe { attention::ask512::<H>(q, keys, size, scores) }
+    }
+
+    #[inline(always)]
+    fn answer<const H: usize>(values: &[u16], scores: &[f32], size: usize, shares: &[f32; H], mixed: &mut [f32]) {
+        // SAFETY: as above.
+        unsafe { attention::answer512::<H>(values, scores, size, shares, mixed) }
     }
 }
 
@@ -61,15 +69,6 @@ fn quantise512(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32)
         _mm_storeu_si128(to.as_mut_ptr().add(BLOCK / 2).cast(), _mm512_cvtepi32_epi8(second));
     }
     (scale, _mm512_reduce_add_epi32(_mm512_add_epi32(first, second)).wrapping_mul(-128))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-fn wide512(halves: &[u16; WIDE]) -> [f32; WIDE] {
-    let mut wide = [0.0; WIDE];
-    // SAFETY: 16 halves and room for 16 numbers, wherever they lie.
-    unsafe { _mm512_storeu_ps(wide.as_mut_ptr(), _mm512_cvtph_ps(_mm256_loadu_si256(halves.as_ptr().cast()))) };
-    wide
 }
 
 #[inline]
