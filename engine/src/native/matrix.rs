@@ -70,17 +70,27 @@ impl Matrix {
     }
 }
 
-/// Rows of a matrix of activations, quantised.
+/// Rows of a matrix of activations, quantised. Those that are multiplied together (see [`beside`]) lie together, block by block:
+/// [block, row], so that a processor finds all rows of a block from one place.
 #[derive(Debug, Default)]
 pub(super) struct Quantised {
     pub(super) rows: usize,
     pub(super) blocks: usize,
-    /// Four inputs each.
-    pub(super) quads: Vec<[i8; 4]>,
+    /// Of each block, four inputs each.
+    pub(super) quads: Vec<Quads>,
     /// Of each block.
     pub(super) scales: Vec<f32>,
     /// Minus 128 times the sum of each block's bytes: what the weights' 128 adds.
     pub(super) excess: Vec<i32>,
+}
+
+/// A block of a row.
+pub(super) type Quads = [[i8; 4]; BLOCK / 4];
+
+/// Of so many rows that are left, those that are multiplied together.
+#[inline(always)]
+pub(super) fn beside(left: usize) -> usize {
+    1 << left.min(8).ilog2()
 }
 
 impl Quantised {
@@ -89,15 +99,34 @@ impl Quantised {
     pub(super) fn take<I: Isa>(&mut self, x: &[f32], inputs: usize) {
         self.rows = x.len() / inputs;
         self.blocks = inputs / BLOCK;
-        self.quads.resize(x.len() / 4, [0; 4]);
+        self.quads.resize(x.len() / BLOCK, [[0; 4]; BLOCK / 4]);
         self.scales.resize(x.len() / BLOCK, 0.0);
         self.excess.resize(x.len() / BLOCK, 0);
-        let (quads, _) = self.quads.as_chunks_mut::<{ BLOCK / 4 }>();
-        for (((x, quads), scale), excess) in
-            x.as_chunks::<BLOCK>().0.iter().zip(quads).zip(&mut self.scales).zip(&mut self.excess)
-        {
-            (*scale, *excess) = I::quantise(x, quads);
+        let x = &x.as_chunks::<BLOCK>().0[..self.rows * self.blocks];
+        let (mut row, mut to) = (0, 0);
+        while row < self.rows {
+            let rows = beside(self.rows - row);
+            for block in 0..self.blocks {
+                for row in row..row + rows {
+                    let from = &x[row * self.blocks + block];
+                    (self.scales[to], self.excess[to]) = I::quantise(from, &mut self.quads[to]);
+                    to += 1;
+                }
+            }
+            row += rows;
         }
+    }
+
+    /// Rows `row..row + R`, that are multiplied together: of each block what each of them has there.
+    #[inline(always)]
+    pub(super) fn together<const R: usize>(
+        &self,
+        row: usize,
+    ) -> impl Iterator<Item = (&[Quads; R], &[f32; R], &[i32; R])> {
+        let all = row * self.blocks..(row + R) * self.blocks;
+        let quads = self.quads[all.clone()].as_chunks().0;
+        let (scales, excess) = (self.scales[all.clone()].as_chunks().0, self.excess[all].as_chunks().0);
+        quads.iter().zip(scales).zip(excess).map(|((quads, scales), excess)| (quads, scales, excess))
     }
 }
 
@@ -134,7 +163,7 @@ pub(super) trait Isa {
 
     /// The bytes of a block, its scale, and its [`Quantised::excess`].
     #[inline(always)]
-    fn quantise(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32) {
+    fn quantise(x: &[f32; BLOCK], quads: &mut Quads) -> (f32, i32) {
         let mut size = [0.0_f32; BLOCK];
         for (size, value) in size.iter_mut().zip(x) {
             *size = value.abs();
@@ -183,7 +212,7 @@ pub(super) fn multiply<I: Isa>(m: &Matrix, x: &Quantised, y: &mut [f32]) {
     for tile in 0..m.outputs / TILE {
         let mut row = 0;
         while row < x.rows {
-            let rows = 1 << (x.rows - row).min(8).ilog2();
+            let rows = beside(x.rows - row);
             match rows {
                 8 => I::product::<8>(m, tile, x, row, y),
                 4 => I::product::<4>(m, tile, x, row, y),
@@ -206,7 +235,7 @@ impl Isa for Portable {
     #[inline(always)]
     fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
         let mut sums = [[0.0_f32; TILE]; R];
-        for (block, lines) in m.tile(tile).iter().enumerate() {
+        for (lines, (quads, by, excess)) in m.tile(tile).iter().zip(x.together::<R>(row)) {
             // Bytes by bytes are whole numbers that a float holds exactly; and floats are what every compiler can do side by side.
             let mut dots = [[0.0_f32; TILE]; R];
             for quad in 0..BLOCK / 4 {
@@ -220,8 +249,7 @@ impl Isa for Portable {
                         weights[i] = (fours[i] >> (8 * input) & 255) as i32 as f32;
                     }
                     for r in 0..R {
-                        let value = x.quads[((row + r) * x.blocks + block) * (BLOCK / 4) + quad][input];
-                        add_times::<Self>(&mut dots[r], &weights, f32::from(value));
+                        add_times::<Self>(&mut dots[r], &weights, f32::from(quads[r][quad][input]));
                     }
                 }
             }
@@ -230,10 +258,9 @@ impl Isa for Portable {
                 *scale = f32::from_ne_bytes(*bytes);
             }
             for r in 0..R {
-                let at = (row + r) * x.blocks + block;
-                let (excess, by) = (x.excess[at] as f32, x.scales[at]);
+                let excess = excess[r] as f32;
                 for i in 0..TILE {
-                    sums[r][i] += (dots[r][i] + excess) * (scales[i] * by);
+                    sums[r][i] += (dots[r][i] + excess) * (scales[i] * by[r]);
                 }
             }
         }

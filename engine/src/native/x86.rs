@@ -3,7 +3,7 @@
 
 mod attention;
 
-use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quantised, TILE, scale};
+use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quads, Quantised, TILE, scale};
 use super::{WIDE, dense};
 use std::arch::x86_64::*;
 
@@ -32,7 +32,7 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn quantise(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32) {
+    fn quantise(x: &[f32; BLOCK], quads: &mut Quads) -> (f32, i32) {
         // SAFETY: as above.
         unsafe { quantise512(x, quads) }
     }
@@ -52,7 +52,7 @@ impl Isa for Avx512 {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-fn quantise512(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32) {
+fn quantise512(x: &[f32; BLOCK], quads: &mut Quads) -> (f32, i32) {
     // SAFETY: twice 16 numbers, wherever they lie.
     let (first, second) = unsafe { (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(BLOCK / 2))) };
     let (one, two) = (_mm512_abs_ps(first), _mm512_abs_ps(second));
@@ -74,10 +74,8 @@ fn quantise512(x: &[f32; BLOCK], quads: &mut [[i8; 4]; BLOCK / 4]) -> (f32, i32)
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
 fn product512<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
-    // Loops, and nothing that takes a closure: what is not inlined would be compiled for any processor.
-    let rows = Row::several::<R>(x, row);
     let mut sums = [_mm512_setzero_ps(); R];
-    for (block, lines) in m.tile(tile).iter().enumerate() {
+    for (lines, (quads, by, excess)) in m.tile(tile).iter().zip(x.together::<R>(row)) {
         if R >= MANY {
             for line in lines {
                 // Nothing is read: what lies behind the last tile is as good.
@@ -86,18 +84,18 @@ fn product512<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize
         }
         let mut dots = [_mm512_setzero_si512(); R];
         for r in 0..R {
-            dots[r] = _mm512_set1_epi32(rows[r].excess[block]);
+            dots[r] = _mm512_set1_epi32(excess[r]);
         }
         for quad in 0..BLOCK / 4 {
             let weights = whole(&lines[quad]);
             for r in 0..R {
-                let values = _mm512_set1_epi32(bits(rows[r].quads[block][quad]));
+                let values = _mm512_set1_epi32(bits(quads[r][quad]));
                 dots[r] = _mm512_dpbusd_epi32(dots[r], weights, values);
             }
         }
         let scales = _mm512_castsi512_ps(whole(&lines[LINES - 1]));
         for r in 0..R {
-            let both = _mm512_mul_ps(scales, _mm512_set1_ps(rows[r].scales[block]));
+            let both = _mm512_mul_ps(scales, _mm512_set1_ps(by[r]));
             sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r]), both, sums[r]);
         }
     }
@@ -163,33 +161,6 @@ fn bits(quad: [i8; 4]) -> i32 {
     i32::from_le_bytes([quad[0] as u8, quad[1] as u8, quad[2] as u8, quad[3] as u8])
 }
 
-/// A row of what is multiplied, by blocks.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    quads: &'a [[[i8; 4]; BLOCK / 4]],
-    scales: &'a [f32],
-    excess: &'a [i32],
-}
-
-impl<'a> Row<'a> {
-    /// Rows from `first` on.
-    #[inline(always)]
-    fn several<const R: usize>(x: &'a Quantised, first: usize) -> [Self; R] {
-        let mut rows = [Self::of(x, first); R];
-        for (r, row) in rows.iter_mut().enumerate() {
-            *row = Self::of(x, first + r);
-        }
-        rows
-    }
-
-    #[inline(always)]
-    fn of(x: &'a Quantised, row: usize) -> Self {
-        let all = row * x.blocks..(row + 1) * x.blocks;
-        let quads = &x.quads.as_chunks().0[all.clone()];
-        Self { quads, scales: &x.scales[all.clone()], excess: &x.excess[all] }
-    }
-}
-
 /// AVX2 with FMA; only where [`crate::native::Processor`] has found it.
 #[derive(Debug)]
 pub(super) struct Avx2;
@@ -207,17 +178,16 @@ impl Isa for Avx2 {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn product256<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
-    let rows = Row::several::<R>(x, row);
     let (ones, zero) = (_mm256_set1_epi16(1), _mm256_set1_epi8(-128));
     let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    for (block, lines) in m.tile(tile).iter().enumerate() {
+    for (lines, (quads, by, _)) in m.tile(tile).iter().zip(x.together::<R>(row)) {
         let mut dots = [[_mm256_setzero_si256(); 2]; R];
         for quad in 0..BLOCK / 4 {
             for half in 0..2 {
                 let weights = _mm256_xor_si256(part(&lines[quad], half), zero);
                 let size = _mm256_abs_epi8(weights);
                 for r in 0..R {
-                    let values = _mm256_set1_epi32(bits(rows[r].quads[block][quad]));
+                    let values = _mm256_set1_epi32(bits(quads[r][quad]));
                     // At most 128 · 127 twice: that fits 16 bits.
                     let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(values, weights));
                     dots[r][half] = _mm256_add_epi32(dots[r][half], _mm256_madd_epi16(pairs, ones));
@@ -227,7 +197,7 @@ fn product256<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize
         for half in 0..2 {
             let scales = _mm256_castsi256_ps(part(&lines[LINES - 1], half));
             for r in 0..R {
-                let both = _mm256_mul_ps(scales, _mm256_set1_ps(rows[r].scales[block]));
+                let both = _mm256_mul_ps(scales, _mm256_set1_ps(by[r]));
                 sums[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[r][half]), both, sums[r][half]);
             }
         }
