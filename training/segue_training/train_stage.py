@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from .checkpoint import Checkpoint, Progress, checkpoint_path, load, save
-from .codebooks import Codebooks, merged, tie
+from .codebooks import Codebooks, merged, tie, translate
 from .objectives import CLEAN, Corruption, losses
 from .presets import PRESETS
 from .stages import Stage, StageConfig, build
@@ -57,21 +57,21 @@ def rate_at(share: float) -> float:
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
 
 
-def begin_with(stage: Stage, found: dict[str, torch.Tensor], same: str | None = None) -> list[str]:
-    """Takes what it can of another stage's weights; returns the names taken.
+def begin_with(stage: Stage, found: dict[str, torch.Tensor], before: Codebooks | None, now: Codebooks) -> None:
+    """Takes what it can of the weights of a stage trained on other tokens.
 
-    Of a stage trained on other tokens the blocks: how to attend is much the same, what a token means is not, so embeddings
-    and heads stay as they are. `same`: "tokens" if the stream's own are (then all but the condition is taken), "condition"
-    if those are that condition it.
+    How to attend is much the same, so the blocks are taken. What a token means is known if the codebooks `before` are: then
+    tables are taken too and translated to `now`.
     """
     own = stage.state_dict()
-    inside = ("temporal.", "depth.", "depth_in.", "blocks.") + (("condition.",) if same == "condition" else ())
-    wanted = [n for n in own if (not n.startswith("condition.") if same == "tokens" else n.startswith(inside))]
-    taken = [n for n in wanted if n in found and found[n].shape == own[n].shape]
+    blocks = ("temporal.", "depth.", "depth_in.", "blocks.")
+    wanted = own if before is not None else [name for name in own if name.startswith(blocks)]
+    taken = {name: found[name] for name in wanted if name in found and found[name].shape == own[name].shape}
     if not taken:
         raise ValueError("that checkpoint has no weight of the same size: begin without it")
-    stage.load_state_dict({name: found[name] for name in taken}, strict=False)
-    return taken
+    stage.load_state_dict(taken, strict=False)
+    if before is not None:
+        translate(stage, before, now)
 
 
 class Trainer:
@@ -83,16 +83,17 @@ class Trainer:
         config: StageConfig,
         minutes: float,
         path: Path,
-        begin_from: Path | None = None,
-        same: str | None = None,
         codebooks: Codebooks | None = None,
+        begin_from: Path | None = None,
+        before: Codebooks | None = None,
     ) -> None:
-        """Goes on from `path` if there is one. `codebooks`: of the tokens, if its tables are to know them."""
+        """Goes on from `path` if there is one. `codebooks`: of the tokens, if its tables are to know them; `before`: of those that
+        `begin_from` was trained on."""
         self.stage_id, self.config, self.path = stage_id, config, path
         self.context = getattr(config, "context", 256)
         self.model = build(config)
         if begin_from is not None and not path.exists():
-            begin_with(self.model, load(begin_from).averaged, same)
+            begin_with(self.model, load(begin_from).averaged, before, codebooks)
         self.progress = Progress(budget_minutes=minutes, parameters=sum(p.numel() for p in self.model.parameters()))
         found = load(path) if path.exists() else None
         tied_before = found is not None and any("parametrizations." in name for name in found.resume["model"])
@@ -239,14 +240,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--preset", choices=PRESETS, default="second")
     parser.add_argument("--begin-from", type=Path, help="begin with the blocks of this stage_*.pt")
-    parser.add_argument("--same", choices=("tokens", "condition"), help="… and what it knows of those: see `begin_with`")
+    parser.add_argument("--tokens-of", type=Path, help="… and what it knows of the tokens in this folder, OLD/tokens/train")
     arguments = parser.parse_args()
+    if arguments.tokens_of and not arguments.begin_from:
+        parser.error("--tokens-of tells of --begin-from's tokens")
     torch.set_num_threads(arguments.threads)
     path = checkpoint_path(arguments.work, arguments.stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     config = PRESETS[arguments.preset].stage(arguments.stage).config
     codebooks = Codebooks.load(arguments.work / "tokens" / "train")
-    trainer = Trainer(arguments.stage, config, arguments.minutes, path, arguments.begin_from, arguments.same, codebooks)
+    before = Codebooks.load(arguments.tokens_of) if arguments.tokens_of else None
+    trainer = Trainer(arguments.stage, config, arguments.minutes, path, codebooks, arguments.begin_from, before)
     train(trainer, arguments.work)
 
 
