@@ -50,8 +50,8 @@ def checkpoint_path(work: Path, stage: str) -> Path:
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write beside, then rename: a reader or a crash never sees half a file."""
-    temporary = path.with_suffix(".tmp")
+    """Write beside, then rename: a reader or a crash never sees half a file, nor does another process that writes the same."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     torch.save(state, temporary)
     os.replace(temporary, path)
 

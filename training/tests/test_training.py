@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -107,6 +109,19 @@ def test_a_run_resumes_where_it_stopped(tmp_path):
     run(again, crops, 2)
     assert again.progress.steps == 7
     assert checkpoint.load(path).stage().config == SEMANTIC
+
+
+def _write_often(path):
+    for _ in range(50):
+        checkpoint.write(path, {"of": "any of them"})
+
+
+def test_processes_that_write_the_same_file_leave_it_whole(tmp_path):
+    """As those of `tokenize --processes 2` do with their codebooks."""
+    with ProcessPoolExecutor(4, multiprocessing.get_context("fork")) as processes:
+        list(processes.map(_write_often, [tmp_path / "codebooks.pt"] * 4))
+    assert torch.load(tmp_path / "codebooks.pt", weights_only=True) == {"of": "any of them"}
+    assert [path.name for path in tmp_path.iterdir()] == ["codebooks.pt"]
 
 
 def test_blocks_of_other_tokens_are_a_beginning_and_embeddings_are_not(tmp_path):
