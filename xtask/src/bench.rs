@@ -58,8 +58,11 @@ pub struct Figures {
     ttfa_cold_ms: Option<f64>,
     /// Seconds of continuation per second, whole chain, after the first sample.
     speed: Option<f64>,
-    /// The same where ONNX Runtime is refused AMX, as on an ordinary laptop; `None` if this processor has none.
-    speed_without_amx: Option<f64>,
+    /// The same as by a processor that has AVX2 and nothing beyond: the engine's own products so (`SEGUE_PROCESSOR`), AMX refused to
+    /// ONNX Runtime, which encodes by whatever else there is.
+    speed_avx2: Option<f64>,
+    /// First sound of the engine alone, likewise.
+    ttfa_cold_avx2_ms: Option<f64>,
     /// What one thread reads from memory.
     memory_gb_per_second: Option<f64>,
     /// Seconds of audio decoded per second.

@@ -4,9 +4,9 @@
 use super::dense::Dense;
 use super::forward::{add, sized};
 use super::maths::{gelu, layer_norm};
-use super::matrix::{Isa, Portable};
+use super::matrix::Isa;
 use super::phases::{Phases, Rules, State};
-use super::{Complaint, Processor, Source};
+use super::{Complaint, Processor, Source, Work};
 use crate::pack::manifest::Manifest;
 use std::sync::Arc;
 
@@ -192,6 +192,13 @@ pub(crate) struct Decoding {
     spectra: [Vec<f32>; 2],
 }
 
+impl Work for (&mut Decoding, &[u16]) {
+    #[inline(always)]
+    fn on<I: Isa>(self) {
+        self.0.run_on::<I>(self.1);
+    }
+}
+
 impl Decoding {
     /// At the start of a stream: nothing has been before.
     pub(crate) fn new(weights: Arc<DecoderWeights>) -> Self {
@@ -218,29 +225,9 @@ impl Decoding {
 
     /// The spectra of mid and side, [sub-frames, bins, 2] each, of the next frames of codes.
     pub(crate) fn run(&mut self, codes: &[u16]) -> [&[f32]; 2] {
-        match self.weights.processor {
-            // SAFETY: the processor has been found to have these features.
-            #[cfg(target_arch = "x86_64")]
-            Processor::Avx512 => unsafe { self.run_avx512(codes) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Processor::Avx2 => unsafe { self.run_avx2(codes) },
-            Processor::Portable => self.run_on::<Portable>(codes),
-        }
+        self.weights.processor.run((&mut *self, codes));
         let [mid, side] = &self.spectra;
         [mid, side]
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-    fn run_avx512(&mut self, codes: &[u16]) {
-        self.run_on::<super::x86::Avx512>(codes);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(&mut self, codes: &[u16]) {
-        self.run_on::<super::x86::Avx2>(codes);
     }
 
     #[inline(always)]

@@ -1,9 +1,9 @@
 //! A stage at work: one continuation, or several that go side by side (lanes).
 
-use super::Processor;
+use super::Work;
 use super::draw::{Candidates, tilted};
 use super::forward::{Cache, Scratch};
-use super::matrix::{Isa, Portable};
+use super::matrix::Isa;
 use super::weights::Weights;
 use crate::sampler::Draw;
 use std::sync::Arc;
@@ -43,6 +43,13 @@ impl Drop for Lanes {
         if self.lanes == 1 && spare.len() < SPARE * self.weights.temporal.len() {
             spare.append(&mut self.caches);
         }
+    }
+}
+
+impl Work for (&mut Lanes, &[i64], &[i64]) {
+    #[inline(always)]
+    fn on<I: Isa>(self) {
+        self.0.run_on::<I>(self.1, self.2);
     }
 }
 
@@ -98,27 +105,7 @@ impl Lanes {
 
     /// Runs these positions (they extend the caches), lane after lane; the last one of each samples, if it is the only one.
     pub(crate) fn run(&mut self, codes: &[i64], cond: &[i64]) {
-        match self.weights.processor {
-            // SAFETY: the processor has been found to have these features.
-            #[cfg(target_arch = "x86_64")]
-            Processor::Avx512 => unsafe { self.run_avx512(codes, cond) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Processor::Avx2 => unsafe { self.run_avx2(codes, cond) },
-            Processor::Portable => self.run_on::<Portable>(codes, cond),
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-    fn run_avx512(&mut self, codes: &[i64], cond: &[i64]) {
-        self.run_on::<super::x86::Avx512>(codes, cond);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(&mut self, codes: &[i64], cond: &[i64]) {
-        self.run_on::<super::x86::Avx2>(codes, cond);
+        self.weights.processor.run((self, codes, cond));
     }
 
     #[inline(always)]

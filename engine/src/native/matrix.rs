@@ -274,7 +274,10 @@ impl Isa for Portable {
 mod tests {
     use super::*;
     #[cfg(target_arch = "x86_64")]
-    use crate::native::x86::{Avx2, Avx512};
+    use crate::native::{
+        Processor,
+        x86::{Avx2, Avx512, AvxVnni, as_avx512_writes_it},
+    };
 
     /// Numbers between −1 and 1 that look random.
     pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
@@ -318,14 +321,22 @@ mod tests {
                 #[cfg(target_arch = "x86_64")]
                 {
                     let like = |other: Vec<f32>| other.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-4);
-                    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                        assert!(like(multiplied::<Avx2>(&m, &x)));
-                    }
-                    if is_x86_feature_detected!("avx512vnni") {
-                        assert!(like(multiplied::<Avx512>(&m, &x)));
-                        let alone: Vec<f32> =
-                            x.chunks_exact(inputs).flat_map(|x| multiplied::<Avx512>(&m, x)).collect();
-                        assert_eq!(alone, multiplied::<Avx512>(&m, &x));
+                    let check = |multiplied: fn(&Matrix, &[f32]) -> Vec<f32>| {
+                        let y = multiplied(&m, &x);
+                        let alone: Vec<f32> = x.chunks_exact(inputs).flat_map(|x| multiplied(&m, x)).collect();
+                        assert_eq!(alone, y);
+                        assert!(like(y));
+                    };
+                    for processor in Processor::all() {
+                        match processor {
+                            Processor::Avx512 => {
+                                check(multiplied::<Avx512>);
+                                check(multiplied::<as_avx512_writes_it::Vnni>);
+                            }
+                            Processor::AvxVnni => check(multiplied::<AvxVnni>),
+                            Processor::Avx2 => check(multiplied::<Avx2>),
+                            Processor::Portable => check(multiplied::<Portable>),
+                        }
                     }
                 }
             }

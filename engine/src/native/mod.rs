@@ -29,7 +29,7 @@ pub(crate) use parallel::{Frames, ParallelWeights};
 pub(crate) use weights::Weights;
 
 use crate::pack::onnx::{self, Constant, Constants};
-use matrix::Matrix;
+use matrix::{Isa, Matrix, Portable};
 
 /// Under which key.
 const RECIPE: &str = "segue.recipe";
@@ -126,22 +126,66 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Names what a processor is taken for, `avx512`, `avxvnni`, `avx2` or `portable`, so that a bench can tell what a lesser one would do; what
+/// it cannot do it is not taken for.
+const CHOSEN: &str = "SEGUE_PROCESSOR";
+
+/// What is compiled for each kind of processor: `on`, and everything inlined into it.
+trait Work {
+    fn on<I: Isa>(self);
+}
+
 /// What the processor here can do, found when weights are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Processor {
     /// AVX-512 with VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// AVX2 with FMA.
+    /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// The same with AVX-VNNI: laptops since 2021 that have no AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     /// Any.
     Portable,
 }
 
 impl Processor {
+    /// The fastest that runs here, or the one that [`CHOSEN`] names.
     fn found() -> Self {
-        Self::all()[0]
+        let all = Self::all();
+        let chosen = std::env::var(CHOSEN).unwrap_or_default();
+        all.iter().copied().find(|one| one.name() == chosen).unwrap_or(all[0])
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => "avxvnni",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Does it with what this processor can do: it is one of [`Self::all`].
+    #[inline]
+    fn run(self, work: impl Work) {
+        match self {
+            // SAFETY: the processor has been found to have these features.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { x86::on_avx512(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => unsafe { x86::on_avx_vnni(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { x86::on_avx2(work) },
+            Self::Portable => work.on::<Portable>(),
+        }
     }
 
     /// Those that run here, the fastest first.
@@ -156,9 +200,14 @@ impl Processor {
                 is_x86_feature_detected!("avx512vl"),
                 is_x86_feature_detected!("avx512vnni"),
             ];
-            let narrow = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let narrow =
+                [is_x86_feature_detected!("avx2"), is_x86_feature_detected!("fma"), is_x86_feature_detected!("f16c")];
+            let narrow = narrow.iter().all(|has| *has);
             if narrow && wide.iter().all(|has| *has) {
                 all.push(Self::Avx512);
+            }
+            if narrow && is_x86_feature_detected!("avxvnni") {
+                all.push(Self::AvxVnni);
             }
             if narrow {
                 all.push(Self::Avx2);

@@ -4,8 +4,8 @@
 use super::draw::Candidates;
 use super::forward::{add, add_row, sized};
 use super::maths::{gelu, norm};
-use super::matrix::{Isa, Matrix, Portable, Quantised, multiply};
-use super::{Complaint, Processor, Source, Table, WIDE};
+use super::matrix::{Isa, Matrix, Quantised, multiply};
+use super::{Complaint, Processor, Source, Table, WIDE, Work};
 use crate::pack::manifest::Stage as Spec;
 use crate::sampler::Draw;
 use std::sync::Arc;
@@ -150,6 +150,23 @@ pub(crate) struct Frames {
     logits: Vec<f32>,
 }
 
+/// What [`Frames::run`] does at once.
+struct Chunk<'a> {
+    frames: &'a mut Frames,
+    codes: &'a [i64],
+    noise: &'a [f32],
+    draw: Draw,
+    ids: &'a mut Vec<i64>,
+    log_prob: &'a mut Vec<f32>,
+}
+
+impl Work for Chunk<'_> {
+    #[inline(always)]
+    fn on<I: Isa>(self) {
+        self.frames.run_on::<I>(self.codes, self.noise, self.draw, self.ids, self.log_prob);
+    }
+}
+
 impl Frames {
     /// At the start of a stream: nothing has been before.
     pub(crate) fn new(weights: Arc<ParallelWeights>) -> Self {
@@ -179,29 +196,16 @@ impl Frames {
         let per_frame = self.weights.levels.len() * self.weights.recipe.candidates;
         let given = self.weights.given;
         for (codes, noise) in codes.chunks(CHUNK * given).zip(noise.chunks(CHUNK * per_frame)) {
-            match self.weights.processor {
-                // SAFETY: the processor has been found to have these features.
-                #[cfg(target_arch = "x86_64")]
-                Processor::Avx512 => unsafe { self.run_avx512(codes, noise, draw, &mut ids, &mut log_prob) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                Processor::Avx2 => unsafe { self.run_avx2(codes, noise, draw, &mut ids, &mut log_prob) },
-                Processor::Portable => self.run_on::<Portable>(codes, noise, draw, &mut ids, &mut log_prob),
-            }
+            self.weights.processor.run(Chunk {
+                frames: self,
+                codes,
+                noise,
+                draw,
+                ids: &mut ids,
+                log_prob: &mut log_prob,
+            });
         }
         (ids, log_prob)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-    fn run_avx512(&mut self, codes: &[i64], noise: &[f32], draw: Draw, ids: &mut Vec<i64>, log_prob: &mut Vec<f32>) {
-        self.run_on::<super::x86::Avx512>(codes, noise, draw, ids, log_prob);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(&mut self, codes: &[i64], noise: &[f32], draw: Draw, ids: &mut Vec<i64>, log_prob: &mut Vec<f32>) {
-        self.run_on::<super::x86::Avx2>(codes, noise, draw, ids, log_prob);
     }
 
     #[inline(always)]

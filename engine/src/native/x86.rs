@@ -1,11 +1,31 @@
-//! Products by AVX-512 VNNI and by AVX2. Each kind is used only where [`Processor`](super::Processor) has found what it needs.
+//! Products by AVX-512 VNNI, and by AVX2 (`avx2`). Each kind is used only where [`Processor`](super::Processor) has found what it needs.
 #![allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
 
 mod attention;
+mod avx2;
+
+#[cfg(test)]
+pub(super) use avx2::as_avx512_writes_it;
+pub(super) use avx2::{Avx2, AvxVnni};
 
 use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quads, Quantised, TILE, scale};
-use super::{WIDE, dense};
+use super::{WIDE, Work, dense};
 use std::arch::x86_64::*;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+pub(super) fn on_avx512(work: impl Work) {
+    work.on::<Avx512>();
+}
+
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub(super) fn on_avx_vnni(work: impl Work) {
+    work.on::<AvxVnni>();
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn on_avx2(work: impl Work) {
+    work.on::<Avx2>();
+}
 
 /// AVX-512 with VNNI; only where [`crate::native::Processor`] has found it.
 #[derive(Debug)]
@@ -159,61 +179,4 @@ fn whole(line: &Line) -> __m512i {
 #[inline(always)]
 fn bits(quad: [i8; 4]) -> i32 {
     i32::from_le_bytes([quad[0] as u8, quad[1] as u8, quad[2] as u8, quad[3] as u8])
-}
-
-/// AVX2 with FMA; only where [`crate::native::Processor`] has found it.
-#[derive(Debug)]
-pub(super) struct Avx2;
-
-impl Isa for Avx2 {
-    const FUSED: bool = true;
-
-    #[inline(always)]
-    fn product<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
-        // SAFETY: this type is used only where the processor has been found to have these features.
-        unsafe { product256::<R>(m, tile, x, row, y) }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn product256<const R: usize>(m: &Matrix, tile: usize, x: &Quantised, row: usize, y: &mut [f32]) {
-    let (ones, zero) = (_mm256_set1_epi16(1), _mm256_set1_epi8(-128));
-    let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    for (lines, (quads, by, _)) in m.tile(tile).iter().zip(x.together::<R>(row)) {
-        let mut dots = [[_mm256_setzero_si256(); 2]; R];
-        for quad in 0..BLOCK / 4 {
-            for half in 0..2 {
-                let weights = _mm256_xor_si256(part(&lines[quad], half), zero);
-                let size = _mm256_abs_epi8(weights);
-                for r in 0..R {
-                    let values = _mm256_set1_epi32(bits(quads[r][quad]));
-                    // At most 128 · 127 twice: that fits 16 bits.
-                    let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(values, weights));
-                    dots[r][half] = _mm256_add_epi32(dots[r][half], _mm256_madd_epi16(pairs, ones));
-                }
-            }
-        }
-        for half in 0..2 {
-            let scales = _mm256_castsi256_ps(part(&lines[LINES - 1], half));
-            for r in 0..R {
-                let both = _mm256_mul_ps(scales, _mm256_set1_ps(by[r]));
-                sums[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[r][half]), both, sums[r][half]);
-            }
-        }
-    }
-    for (r, sums) in sums.iter().enumerate() {
-        for (half, sum) in sums.iter().enumerate() {
-            let to = &mut y[(row + r) * m.outputs + tile * TILE + half * 8..][..8];
-            // SAFETY: there is room for 8 values, wherever they lie.
-            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), *sum) };
-        }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn part(line: &Line, half: usize) -> __m256i {
-    // SAFETY: either half of a line is 32 bytes at a multiple of 32.
-    unsafe { _mm256_load_si256(line.0.as_ptr().add(half * 32).cast()) }
 }

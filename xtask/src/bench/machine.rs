@@ -28,12 +28,6 @@ pub(super) fn bytes_per_second() -> f64 {
     (WORDS * 8) as f64 / seconds.fold(f64::INFINITY, f64::min)
 }
 
-/// Whether the processor has AMX.
-pub(super) fn has_amx() -> bool {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    info.lines().any(|line| line.starts_with("flags") && line.contains(" amx_int8"))
-}
-
 /// The program finds a processor without AMX: the kernel refuses it the permission, as an older one would (ONNX Runtime
 /// has no switch of its own).
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
