@@ -87,6 +87,12 @@ pub(super) struct Quantised {
 /// A block of a row.
 pub(super) type Quads = [[i8; 4]; BLOCK / 4];
 
+/// Four bytes as the number that is made of them.
+#[inline(always)]
+pub(super) fn bits(quad: [i8; 4]) -> i32 {
+    i32::from_le_bytes([quad[0] as u8, quad[1] as u8, quad[2] as u8, quad[3] as u8])
+}
+
 /// Of so many rows that are left, those that are multiplied together.
 #[inline(always)]
 pub(super) fn beside(left: usize) -> usize {
@@ -273,11 +279,9 @@ impl Isa for Portable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::native::Processor;
     #[cfg(target_arch = "x86_64")]
-    use crate::native::{
-        Processor,
-        x86::{Avx2, Avx512, AvxVnni, as_avx512_writes_it},
-    };
+    use crate::native::x86::{Avx2, Avx512, AvxVnni, as_avx512_writes_it};
 
     /// Numbers between −1 and 1 that look random.
     pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
@@ -318,7 +322,6 @@ mod tests {
                     }
                     assert_eq!(multiplied::<Portable>(&m, x), y);
                 }
-                #[cfg(target_arch = "x86_64")]
                 {
                     let like = |other: Vec<f32>| other.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-4);
                     let check = |multiplied: fn(&Matrix, &[f32]) -> Vec<f32>| {
@@ -329,12 +332,17 @@ mod tests {
                     };
                     for processor in Processor::all() {
                         match processor {
+                            #[cfg(target_arch = "x86_64")]
                             Processor::Avx512 => {
                                 check(multiplied::<Avx512>);
                                 check(multiplied::<as_avx512_writes_it::Vnni>);
                             }
+                            #[cfg(target_arch = "x86_64")]
                             Processor::AvxVnni => check(multiplied::<AvxVnni>),
+                            #[cfg(target_arch = "x86_64")]
                             Processor::Avx2 => check(multiplied::<Avx2>),
+                            #[cfg(target_arch = "aarch64")]
+                            Processor::Dotprod => check(multiplied::<crate::native::arm::Dotprod>),
                             Processor::Portable => check(multiplied::<Portable>),
                         }
                     }

@@ -2,11 +2,13 @@
 //! step of a stage is a few hundred operations on a few hundred numbers each.
 //!
 //! The graph's file stays what they are. If it says that it is of the form this knows (`segue.recipe` among its metadata:
-//! docs/pack.md), the weights are read from it and the same is computed: `matrix` (and `x86`) multiplies as `MatMulNBits` does, `forward`
+//! docs/pack.md), the weights are read from it and the same is computed: `matrix` (and `x86`, `arm`) multiplies as `MatMulNBits` does, `forward`
 //! is the transformer over time and the one over codebooks, `parallel` the network that adds the fine codebooks, `draw` the
 //! sampling; `decoder` is the codec's, `dense` its products, `phases` what makes sound of levels. Any other graph, and any other
 //! device, is the runtime's.
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod attention;
 mod decoder;
 mod dense;
@@ -126,7 +128,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Names what a processor is taken for, `avx512`, `avxvnni`, `avx2` or `portable`, so that a bench can tell what a lesser one would do; what
+/// Names what a processor is taken for, `avx512`, `avxvnni`, `avx2`, `dotprod` or `portable`, so that a bench can tell what a lesser one would do; what
 /// it cannot do it is not taken for.
 const CHOSEN: &str = "SEGUE_PROCESSOR";
 
@@ -147,6 +149,9 @@ pub(crate) enum Processor {
     /// The same with AVX-VNNI: laptops since 2021 that have no AVX-512.
     #[cfg(target_arch = "x86_64")]
     AvxVnni,
+    /// ARM with dot products of bytes.
+    #[cfg(target_arch = "aarch64")]
+    Dotprod,
     /// Any.
     Portable,
 }
@@ -167,6 +172,8 @@ impl Processor {
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::AvxVnni => "avxvnni",
+            #[cfg(target_arch = "aarch64")]
+            Self::Dotprod => "dotprod",
             Self::Portable => "portable",
         }
     }
@@ -184,6 +191,9 @@ impl Processor {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { x86::on_avx2(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Self::Dotprod => unsafe { arm::on_dotprod(work) },
             Self::Portable => work.on::<Portable>(),
         }
     }
@@ -212,6 +222,10 @@ impl Processor {
             if narrow {
                 all.push(Self::Avx2);
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            all.push(Self::Dotprod);
         }
         all.push(Self::Portable);
         all

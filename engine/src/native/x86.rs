@@ -8,7 +8,7 @@ mod avx2;
 pub(super) use avx2::as_avx512_writes_it;
 pub(super) use avx2::{Avx2, AvxVnni};
 
-use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quads, Quantised, TILE, scale};
+use super::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quads, Quantised, TILE, bits, scale};
 use super::{WIDE, Work, dense};
 use std::arch::x86_64::*;
 
@@ -174,9 +174,4 @@ fn bytes512<const R: usize>(
 fn whole(line: &Line) -> __m512i {
     // SAFETY: a line is 64 bytes at a multiple of 64.
     unsafe { _mm512_load_si512(line.0.as_ptr().cast()) }
-}
-
-#[inline(always)]
-fn bits(quad: [i8; 4]) -> i32 {
-    i32::from_le_bytes([quad[0] as u8, quad[1] as u8, quad[2] as u8, quad[3] as u8])
 }

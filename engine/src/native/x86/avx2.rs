@@ -1,8 +1,7 @@
 //! What most laptops have: registers of 8 numbers, and 16 of them, so a tile goes through by halves.
 #![allow(clippy::needless_range_loop, reason = "several arrays side by side, by the same numbers")]
 
-use super::bits;
-use crate::native::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quads, Quantised, TILE, scale};
+use crate::native::matrix::{BLOCK, Isa, LINES, Line, Matrix, Quads, Quantised, TILE, bits, scale};
 use crate::native::{WIDE, dense};
 use std::arch::x86_64::*;
 
